@@ -1,0 +1,66 @@
+"""Generative reward models for the Hugging Face Hub.
+
+Importing this package registers the task, in either import order:
+
+    import modeling_grm
+    from transformers import pipeline
+
+    pipe = pipeline("reward-scoring")
+    pipe("What is 2+2?", ["4", "I like trains"], k=8)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from transformers import AutoModelForCausalLM
+from transformers.pipelines import PIPELINE_REGISTRY
+
+from .configuration_grm import GRMConfig
+from .generation_grm import TransformersGenerator
+from .parsing_grm import parse
+from .pipeline_grm import RewardScoringPipeline
+from .prompts_grm import TEMPLATES, Template, render
+from .scoring_grm import score
+from .types_grm import Completion, Critique, InvalidInput, Outcome, Prompt, Request, RewardResult
+from .voting_grm import orders, vote
+
+__version__ = "0.1.0"
+__all__ = [
+    "TEMPLATES",
+    "Completion",
+    "Critique",
+    "GRMConfig",
+    "InvalidInput",
+    "Outcome",
+    "Prompt",
+    "Request",
+    "RewardResult",
+    "RewardScoringPipeline",
+    "Template",
+    "TransformersGenerator",
+    "orders",
+    "parse",
+    "render",
+    "score",
+    "vote",
+]
+
+
+class _EmbeddedDefault(tuple[str, str]):
+    """(model, revision) of the task's default; the embedded judge is made when someone unpacks it, never at import."""
+
+    def __iter__(self) -> Iterator[str]:
+        from .embedded import embedded_judge
+
+        yield str(embedded_judge())
+        yield "main"
+
+
+PIPELINE_REGISTRY.register_pipeline(
+    "reward-scoring",
+    pipeline_class=RewardScoringPipeline,
+    pt_model=AutoModelForCausalLM,
+    default={"model": _EmbeddedDefault(("embedded", "main"))},
+    type="text",
+)

@@ -1,0 +1,241 @@
+"""`grm`: score responses from the shell.
+
+    grm score FILE --k 8            a table with critiques; --json for JSON lines
+    grm score --query Q --response A --response B
+    grm template list | show NAME
+    grm info [MODEL]
+
+Bad input ends with exit code 2 before a model is loaded; a file with bad rows has them reported, the rest scored, and
+ends with 1.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, TextIO
+
+import typer
+
+from .configuration_grm import GRMConfig
+from .console import ERR, OUT, excerpt, print_pairs, print_result, progress
+from .loading import describe, load
+from .prompts_grm import TEMPLATES, find_template
+from .rows import BadRow, Row, count_rows, read_rows
+from .scoring_grm import score_range
+from .types_grm import InvalidInput, Request
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Generative reward models: critiques, scores, votes.")
+templates = typer.Typer(no_args_is_help=True, help="The judge prompts that come with the package.")
+app.add_typer(templates, name="template")
+
+
+@dataclass
+class Tally:
+    """What a run did, for the last line."""
+
+    rows: int = 0
+    bad: int = 0
+    labelled: int = 0
+    right: int = 0
+    abstained: int = 0
+    tokens: int = 0
+    judgements: int = 0
+    started: float = field(default_factory=time.perf_counter)
+
+    def add(self, row: Row, result: dict[str, Any]) -> None:
+        """Count one scored row."""
+        self.rows += 1
+        self.judgements += result["k"]
+        self.abstained += result["scores"] is None
+        self.tokens += sum(sample["completion_tokens"] for sample in result["samples"])
+        if isinstance(row.best, int) and row.request.n > 1:
+            self.labelled += 1
+            self.right += result["best"] == row.best
+
+    def rate(self) -> str:
+        """Judgements and tokens a second so far."""
+        seconds = time.perf_counter() - self.started
+        return f"{self.judgements / seconds:.1f} judgements/s, {self.tokens / seconds:.0f} tokens/s"
+
+    def __str__(self) -> str:
+        parts = [f"{self.rows} scored, {self.rate()}"]
+        parts += [f"{self.abstained} without a score"] * bool(self.abstained)
+        parts += [f"the labelled best won in {self.right} of {self.labelled}"] * bool(self.labelled)
+        parts += [f"{self.bad} bad rows"] * bool(self.bad)
+        return "; ".join(parts)
+
+
+def _rows(file: Path | None, query: str | None, responses: list[str], limit: int | None) -> Iterator[Row | BadRow]:
+    """The rows asked for, on whichever way."""
+    if (file is None) == (query is None):
+        raise InvalidInput("FILE: give a file of rows, or --query with --response, and not both")
+    if file is None:
+        return iter([Row("the command line", "query", Request(query, responses))])
+    if responses:
+        raise InvalidInput("--response: goes with --query; the rows of a FILE bring their own responses")
+    return read_rows(file, limit)
+
+
+def _checked(row: Row | BadRow, check: Callable[[Request], None]) -> Row | BadRow:
+    if isinstance(row, BadRow):
+        return row
+    try:
+        check(row.request)
+    except InvalidInput as error:
+        return BadRow(row.place, row.id, str(error))
+    return row
+
+
+def _judged(rows: Iterator[Row | BadRow], pipe: Any, settings: dict[str, Any]) -> Iterator[tuple[Row | BadRow, dict[str, Any]]]:
+    """Every row with its result, in the file's order; a bad row comes with its error, in its place."""
+    read: deque[Row | BadRow] = deque()
+
+    def good() -> Iterator[Request]:
+        for row in rows:
+            read.append(_checked(row, lambda request: pipe.check(request, **settings)))
+            if isinstance(read[-1], Row):
+                yield read[-1].request
+
+    for result in pipe(good(), return_samples=True, **settings):
+        while isinstance(read[0], BadRow):
+            yield read[0], {"error": read.popleft().error}  # type: ignore[union-attr]
+        yield read.popleft(), result
+    yield from ((row, {"error": row.error}) for row in read if isinstance(row, BadRow))
+
+
+def _record(row: Row | BadRow, result: dict[str, Any], samples: bool) -> str:
+    kept = result if samples else {name: value for name, value in result.items() if name not in ("samples", "voters")}
+    labels = {"label": row.best} if isinstance(row, Row) and row.best is not None else {}
+    return json.dumps({"id": row.id, "place": row.place, **kept, **labels}, ensure_ascii=False)
+
+
+Model = Annotated[str | None, typer.Option(help="Hub id or folder of a GRM; the embedded 135M judge if left out.")]
+
+
+@app.command()
+def score(
+    file: Annotated[Path | None, typer.Argument(help="Rows with `query` or `conversation`, and `responses`: .jsonl, .jsonl.gz or .parquet.")] = None,
+    query: Annotated[str | None, typer.Option(help="Score one query instead of a file.")] = None,
+    response: Annotated[list[str] | None, typer.Option(help="A response to --query; repeat it for more.")] = None,
+    model: Model = None,
+    k: Annotated[int | None, typer.Option(help="Judgements a row; the model's own default if left out.")] = None,
+    temperature: Annotated[float | None, typer.Option(help="0 is greedy.")] = None,
+    top_p: Annotated[float | None, typer.Option(help="Nucleus mass, (0, 1].")] = None,
+    max_new_tokens: Annotated[int | None, typer.Option(help="Token budget of one judgement.")] = None,
+    seed: Annotated[int, typer.Option(help="Orders and random streams depend on it and on the row's content.")] = 0,
+    template: Annotated[str | None, typer.Option(help="A name of `grm template list`.")] = None,
+    principles: Annotated[str | None, typer.Option(help="Criteria of your own, for every row that has none.")] = None,
+    reference: Annotated[str | None, typer.Option(help="A reference answer, for every row that has none.")] = None,
+    truncation: Annotated[str | None, typer.Option(help='"middle" cuts what does not fit; else it is an error.')] = None,
+    limit: Annotated[int | None, typer.Option(help="Stop after that many rows of the file.")] = None,
+    batch_size: Annotated[int, typer.Option(help="Distinct prompts decoded together.")] = 16,
+    critiques: Annotated[int, typer.Option(help="How many critiques to print with each table.")] = 1,
+    samples: Annotated[bool, typer.Option("--samples", help="Put every judgement into the JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON lines on stdout.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Also write JSON lines to this file, a line a row as it is done.")] = None,
+) -> None:
+    """Score the responses of each row by k sampled judgements and their vote.
+
+    \b
+    grm score rows.jsonl --k 8
+    grm score --query "What is 2+2?" --response 4 --response "I like trains"
+    """
+    settings = {
+        "k": k, "temperature": temperature, "top_p": top_p, "max_new_tokens": max_new_tokens, "template": template,
+        "truncation": truncation,
+    }  # fmt: skip
+    checked = GRMConfig().override(**settings)
+    score_range(checked.template)
+    rows = _rows(file, query, response or [], limit)
+    defaults = {"principles": principles, "reference": reference}
+    Request("?", ["?"], **defaults)
+    total = count_rows(file, limit) if file else 1
+    pipe = load(model, batch_size=batch_size)
+    given = {name: value for name, value in settings.items() if value is not None} | {"seed": seed}
+    tally = Tally()
+    with ExitStack() as open_:
+        bar = open_.enter_context(progress(total))
+        sink = open_.enter_context(out.open("w", encoding="utf-8")) if out else None
+        for row, result in _judged(_with_defaults(rows, defaults), pipe, given):
+            _show(row, result, critiques, samples, as_json, sink)
+            if isinstance(row, Row):
+                tally.add(row, result)
+            else:
+                tally.bad += 1
+                ERR.print(f"{row.place}: {row.error}", style="red", markup=False)
+            bar.update(bar.task_ids[0], advance=1, rate=tally.rate())
+    ERR.print(str(tally), markup=False)
+    if tally.bad:
+        raise typer.Exit(1)
+
+
+def _with_defaults(rows: Iterator[Row | BadRow], defaults: dict[str, str | None]) -> Iterator[Row | BadRow]:
+    for row in rows:
+        if isinstance(row, Row):
+            asked = row.request
+            filled = {name: getattr(asked, name) or value for name, value in defaults.items()}
+            row = Row(row.place, row.id, Request(asked.query, asked.responses, **filled), row.best, row.labels)
+        yield row
+
+
+def _show(row: Row | BadRow, result: dict[str, Any], critiques: int, samples: bool, as_json: bool, sink: TextIO | None) -> None:
+    if sink:
+        sink.write(_record(row, result, samples) + "\n")
+        sink.flush()
+    if as_json:
+        typer.echo(_record(row, result, samples))
+    elif isinstance(row, Row):
+        print_result(row.id, row.request.query, row.request.responses, result, critiques)
+
+
+@templates.command("list")
+def template_list(as_json: Annotated[bool, typer.Option("--json", help="JSON lines on stdout.")] = False) -> None:
+    """Name every template and say what it is for."""
+    notes = {t.name: ("(reconstructed) " if t.reconstructed else "") + t.note for t in TEMPLATES.values()}
+    if as_json:
+        for name, note in notes.items():
+            typer.echo(json.dumps({"name": name, "note": note, "score_range": TEMPLATES[name].score_range}))
+    else:
+        print_pairs("templates", notes)
+
+
+@templates.command("show")
+def template_show(name: Annotated[str, typer.Argument(help="A name of `grm template list`.")]) -> None:
+    """Print a template's text with its placeholders."""
+    found = find_template(name)
+    if found.system:
+        typer.echo(f"[system] {found.system}\n")
+    typer.echo(found.user)
+    typer.echo("\n--- {responses} are, one after another:\n" + found.block)
+
+
+@app.command()
+def info(
+    model: Annotated[str | None, typer.Argument(help="Hub id or folder; the embedded judge if left out.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+) -> None:
+    """Say what a checkpoint is and how it judges by default, without loading its weights."""
+    facts = describe(model)
+    if as_json:
+        typer.echo(json.dumps(facts))
+    else:
+        print_pairs(excerpt(model or "the embedded judge", 80), facts)
+
+
+def main() -> None:
+    """The console script: bad input becomes one line on stderr and exit code 2."""
+    try:
+        app()
+    except (InvalidInput, ImportError) as error:
+        ERR.print(f"error: {error}", style="red", markup=False)
+        raise SystemExit(2) from None
+
+
+if __name__ == "__main__":
+    main()

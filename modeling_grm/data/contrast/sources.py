@@ -1,0 +1,156 @@
+"""Real prompts with real good responses, from MIT / Apache-2.0 files of the training folder.
+
+One literal seed: `Seed("uf-train-27808", "UltraFeedback...", "how to cook t-bone in the oven", ("To cook a ...",), "open")`.
+Knows which rows are fit to build on (English prose, no code, one user turn); knows nothing about defects.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+MAX_PROMPT_WORDS = 70
+_SENTENCE = re.compile(r"[^.!?\n]+(?:[.!?]+[\"')\]]*|\n|$)\s*")
+_GREETING = re.compile(r"(?:sure|of course|certainly|absolutely|hello|hi|hey|greetings|thank|great|yes|i'?d be|i would be|i'm|i am)\b", re.I)
+_EVASION = re.compile(r"(?:i'm sorry|i apologi[sz]e|sorry|unfortunately|as an ai|i understand)", re.I)
+_UNFIT = re.compile(r"```|<[a-z/!]|https?://|\btranslat|\bin (?:spanish|french|german|italian|portuguese|chinese)\b", re.I)
+
+
+@dataclass(frozen=True)
+class Seed:
+    """One prompt and its good responses (best first). `kind` is open, question or math."""
+
+    id: str
+    source: str
+    prompt: str
+    good: tuple[str, ...]
+    kind: str
+    license: str
+    answer: str | None = None
+
+
+@dataclass(frozen=True)
+class HumanPair:
+    """A human preference as the source has it."""
+
+    id: str
+    source: str
+    conversation: tuple[dict[str, str], ...]
+    chosen: str
+    rejected: str
+    license: str
+
+
+def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
+    """The rows of a gzip JSON-lines file."""
+    with gzip.open(path, "rt", encoding="utf-8") as lines:
+        for line in lines:
+            yield json.loads(line)
+
+
+def sentences(text: str) -> list[str]:
+    """The text's sentences, each stripped; list markers and line breaks end one."""
+    return [found.strip() for found in _SENTENCE.findall(text) if found.strip()]
+
+
+def words(text: str) -> int:
+    """How many white-space separated words."""
+    return len(text.split())
+
+
+def trim(text: str, target: int) -> str | None:
+    """Whole leading sentences with about `target` words, or None where they do not end like a finished text."""
+    kept: list[str] = []
+    for sentence in sentences(text):
+        if kept and words(" ".join([*kept, sentence])) > target + 6:
+            break
+        kept.append(sentence)
+    while kept and not re.search(r"[.!?][\"')\]]*$", kept[-1]):
+        kept.pop()
+    trimmed = " ".join(kept)
+    return trimmed if 5 <= words(trimmed) <= target + 25 and not re.search(r"\d\.$", trimmed) else None
+
+
+def without_greeting(text: str) -> str | None:
+    """The text from its first sentence that is no greeting on; None for an evasive one, which is no good response."""
+    parts = sentences(text)
+    while parts and _GREETING.match(parts[0]):
+        parts.pop(0)
+    return "\n".join(parts) if parts and not _EVASION.match(parts[0]) else None
+
+
+def is_plain_english(text: str) -> bool:
+    """Mostly ASCII prose without code, markup, links or a wish for another language."""
+    return bool(text) and sum(map(str.isascii, text)) >= 0.98 * len(text) and not _UNFIT.search(text)
+
+
+def _fits(prompt: str, responses: Iterable[str]) -> bool:
+    return 3 <= words(prompt) <= MAX_PROMPT_WORDS and is_plain_english(prompt) and all(map(is_plain_english, responses))
+
+
+def _ultrafeedback(row: dict[str, Any]) -> Seed | None:
+    turns, labels = row["conversation"], row["labels"]
+    ranked = sorted(zip(labels, row["responses"], strict=True), reverse=True)
+    plain = (without_greeting(text) for label, text in ranked if label >= 7.5)
+    good = tuple(text for text in plain if text and trim(text, 30))
+    if len(turns) != 1 or not good or not _fits(turns[0]["content"], good):
+        return None
+    return Seed(row["id"], "UltraFeedback", turns[0]["content"].strip(), good, "open", "MIT")
+
+
+def _qa_feedback(row: dict[str, Any]) -> Seed | None:
+    question = row["conversation"][-1]["content"].split("\n")[0].strip()
+    ranked = sorted(zip(row["labels"], row["responses"], strict=True), reverse=True)
+    good = tuple(text for _, text in ranked[:2] if trim(text, 30))
+    if not good or not _fits(question, good):
+        return None
+    return Seed(row["id"], "QA-Feedback", question, good, "question", "Apache-2.0")
+
+
+def _gsm8k(row: dict[str, Any]) -> Seed | None:
+    working = re.sub(r"<<.*?>>", "", row["responses"][0]).split("\n#### ")[0].replace("\n", " ")
+    answer = row["reference"].replace(",", "")
+    last = re.findall(r"-?\d[\d,]*(?:\.\d+)?", working)
+    if not last or last[-1].replace(",", "") != answer or not answer.isdigit() or words(working) > 55:
+        return None
+    return Seed(row["id"], "GSM8K", row["conversation"][0]["content"], (working,), "math", "MIT", answer)
+
+
+SOURCES: dict[str, tuple[Callable[[dict[str, Any]], Seed | None], int]] = {
+    "ultrafeedback_sample.jsonl.gz": (_ultrafeedback, 1200),
+    "qa_feedback_dev.jsonl.gz": (_qa_feedback, 500),
+    "gsm8k_problems.jsonl.gz": (_gsm8k, 900),
+}
+HUMAN_SOURCES = {
+    "hh_rlhf_harmless_test.jsonl.gz": ("hh-rlhf", "MIT"),
+    "ultrafeedback_sample.jsonl.gz": ("UltraFeedback", "MIT"),
+}
+
+
+def read_seeds(folder: Path) -> list[Seed]:
+    """All usable seeds, a stable order; at most the table's number of each source."""
+    seeds: list[Seed] = []
+    for name, (convert, limit) in SOURCES.items():
+        found = (convert(row) for row in read_jsonl(folder / name))
+        seeds += [seed for seed in found if seed][:limit]
+    return seeds
+
+
+def read_human_pairs(folder: Path) -> list[HumanPair]:
+    """Short human (or GPT-4 scored) pairs with a clear preference."""
+    pairs = []
+    for name, (source, licence) in HUMAN_SOURCES.items():
+        for row in read_jsonl(folder / name):
+            best, texts = row["best"], row["responses"]
+            gap = max(row["labels"]) - min(row["labels"])
+            total = sum(words(turn["content"]) for turn in row["conversation"]) + sum(map(words, texts))
+            if best is None or len(texts) != 2 or gap < 1 or total > 160 or not all(texts):
+                continue
+            turns = tuple(row["conversation"])
+            pairs.append(HumanPair(row["id"], source, turns, texts[best], texts[1 - best], licence))
+    return pairs

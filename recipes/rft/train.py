@@ -1,0 +1,84 @@
+"""Cold start of a small judge: supervised fine-tuning of a LoRA adapter on judgements, loss on the judgement only.
+
+    python recipes/rft/train.py --config recipes/rft/smollm2-135m.yaml --data ../shared/data/train
+
+Trains on the contrast set (`modeling_grm/data/contrast`); every key of the YAML can be overridden on the command line,
+and a run that was stopped goes on from its last checkpoint.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from datasets import Dataset
+from packing import PackedTrainer, collate, join, pack
+from peft import LoraConfig, get_peft_model
+from transformers import TrainingArguments
+from transformers.trainer_utils import get_last_checkpoint
+from trl import TrlParser
+
+from modeling_grm.data.contrast.build import build
+from modeling_grm.embedded import base_model
+from modeling_grm.prompts_grm import render
+from modeling_grm.types_grm import Request
+
+
+@dataclass
+class RecipeArguments:
+    """What is trained on what.
+
+    Args:
+        data: folder with the source files of the contrast set.
+        examples: how many training rows to build.
+        template: prompt template of the judge.
+        max_tokens: longer examples are left out.
+        pack_tokens: tokens of one packed row, which is one step's batch.
+        lora_r: rank of the adapter on every linear layer.
+    """
+
+    data: str = field(default="../shared/data/train")
+    examples: int = 4000
+    template: str = "compact"
+    max_tokens: int = 900
+    pack_tokens: int = 4096
+    lora_r: int = 16
+
+
+def to_features(row: dict[str, Any], tokenizer: Any, template: str) -> dict[str, list[int]]:
+    """Token ids of prompt and judgement; the mask marks the judgement."""
+    request = Request(row["conversation"], row["responses"])
+    messages = list(render(request, range(request.n), template))
+    prompt = tokenizer.apply_chat_template(messages, add_generation_prompt=True)["input_ids"]
+    target = tokenizer(row["meta"]["target"], add_special_tokens=False)["input_ids"] + [tokenizer.eos_token_id]
+    return {"input_ids": prompt + target, "completion_mask": [0] * len(prompt) + [1] * len(target)}
+
+
+def build_dataset(args: RecipeArguments, tokenizer: Any) -> Dataset:
+    """The contrast set's train split, packed."""
+    rows = build(Path(args.data), "train", args.examples)
+    features = [to_features(row, tokenizer, args.template) for row in rows]
+    features = [f for f in features if len(f["input_ids"]) <= args.max_tokens]
+    groups = pack([len(f["input_ids"]) for f in features], args.pack_tokens)
+    pad = tokenizer.pad_token_id
+    return Dataset.from_list([join([features[i] for i in group], args.pack_tokens, pad) for group in groups])
+
+
+def main() -> None:
+    """Train, and leave the adapter in `output_dir`."""
+    args, config = TrlParser((RecipeArguments, TrainingArguments)).parse_args_and_config()
+    model, tokenizer, name = base_model()
+    model.set_attn_implementation("segments")
+    dataset = build_dataset(args, tokenizer)
+    print(json.dumps({"base": name, "steps_an_epoch": len(dataset), "tokens": len(dataset) * args.pack_tokens}), flush=True)
+    lora = LoraConfig(r=args.lora_r, lora_alpha=2 * args.lora_r, target_modules="all-linear", task_type="CAUSAL_LM")
+    trainer = PackedTrainer(get_peft_model(model, lora), config, train_dataset=dataset, data_collator=collate)
+    last = get_last_checkpoint(config.output_dir) if Path(config.output_dir).is_dir() else None
+    trainer.train(resume_from_checkpoint=last)
+    trainer.save_model(config.output_dir)
+
+
+if __name__ == "__main__":
+    main()
