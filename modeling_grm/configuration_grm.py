@@ -1,4 +1,4 @@
-"""The judge's settings, as they stand in a checkpoint's `config.json["grm"]`; the model itself stays a plain causal LM."""
+"""The judge's settings, as they stand in `config.json["grm"]`; the model itself stays a plain causal LM."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class GRMConfig:
             f"give a whole number between 1 and k = {self.k}",
         )
         _require(
-            isinstance(self.temperature, (int, float)) and self.temperature >= 0,
+            isinstance(self.temperature, (int, float)) and 0 <= self.temperature < float("inf"),
             "temperature",
             self.temperature,
             "give 0 (greedy) or a positive number",

@@ -15,6 +15,7 @@ from .types_grm import InvalidInput, Request
 MARK = " [... cut ...] "
 SHORTEST = 16  # tokens that a text keeps at least
 SAFETY = 8  # tokens spared in each round, since a cut text may be read into more tokens than its parts
+_FRAYED = " \t\r\n\ufffd"  # at a cut: white space, and what decoding makes of half a character
 
 
 @dataclass(frozen=True)
@@ -49,34 +50,37 @@ class Fitter:
             return request, 0
         if self.truncation is None:
             raise self._too_long(before, request, 'pass truncation="middle" to cut the longest texts')
-        short, after = request, before
-        while after > room:
-            target = sum(map(len, self._pieces(short))) - (after - room) - SAFETY
-            smaller = self._shortened(short, target)
-            if smaller == short:
-                raise self._too_long(before, request, "even the shortest cut does not fit; score fewer responses")
-            short, after = smaller, self._tokens(smaller, template)
+        short, after = self._cut_to_fit(request, template, before, room)
         return short, before - after
+
+    def _cut_to_fit(self, request: Request, template: str, before: int, room: int) -> tuple[Request, int]:
+        """Lower the cap on every text's length until the prompt fits: the request and its prompt's tokens."""
+        pieces = [self.split(text) for text in _texts(request)]
+        target, after, cap = sum(map(len, pieces)), before, 0
+        while cap != SHORTEST:
+            target -= after - room + SAFETY
+            cap = max(SHORTEST, common_cap([len(piece) for piece in pieces], target))
+            short = self._shortened(request, pieces, cap)
+            after = self._tokens(short, template)
+            if after <= room:
+                return short, after
+        raise self._too_long(
+            before, request, "score fewer responses: even cut to the shortest they do not fit (principles stay whole)"
+        )
 
     def _tokens(self, request: Request, template: str) -> int:
         return self.count(render(request, range(request.n), template))
 
     def _too_long(self, tokens: int, request: Request, way_out: str) -> InvalidInput:
         return InvalidInput(
-            f"responses: a prompt with {request.n} responses has {tokens} tokens and leaves no room in the model's "
+            f"responses: a prompt with {request.n} of them has {tokens} tokens and leaves no room in the model's "
             f"context ({self.context} tokens, {self.max_new_tokens} of them max_new_tokens); shorten it, lower "
             f"max_new_tokens, or {way_out}"
         )
 
-    def _pieces(self, request: Request) -> list[list[int]]:
-        return [self.split(text) for text in (*(turn["content"] for turn in request.query), *request.responses)]
-
-    def _shortened(self, request: Request, target: int) -> Request:
-        """The longest texts cut to one common length, so that all texts have about `target` tokens together."""
-        pieces = self._pieces(request)
-        cap = max(SHORTEST, common_cap([len(piece) for piece in pieces], target))
-        texts = [request_text for request_text in (*(t["content"] for t in request.query), *request.responses)]
-        cut = [self._cut(text, piece, cap) for text, piece in zip(texts, pieces, strict=True)]
+    def _shortened(self, request: Request, pieces: Sequence[list[int]], cap: int) -> Request:
+        """The request with every text of more than `cap` tokens cut to about that many."""
+        cut = [self._cut(text, piece, cap) for text, piece in zip(_texts(request), pieces, strict=True)]
         turns = len(request.query)
         query = tuple({**turn, "content": text} for turn, text in zip(request.query, cut[:turns], strict=True))
         return replace(request, query=query, responses=tuple(cut[turns:]))
@@ -85,7 +89,13 @@ class Fitter:
         if len(piece) <= cap:
             return text
         keep = max(2, cap - len(self.split(MARK)))
-        return self.join(piece[: (keep + 1) // 2]).rstrip() + MARK + self.join(piece[-(keep // 2) :]).lstrip()
+        head, tail = self.join(piece[: (keep + 1) // 2]), self.join(piece[-(keep // 2) :])
+        return head.rstrip(_FRAYED) + MARK + tail.lstrip(_FRAYED)
+
+
+def _texts(request: Request) -> list[str]:
+    """What may be cut: the turns and the responses, but no principles and no reference answer."""
+    return [*(turn["content"] for turn in request.query), *request.responses]
 
 
 def common_cap(lengths: Sequence[int], target: int) -> int:

@@ -1,12 +1,8 @@
-"""Prompts in, completions out, with a transformers model: the k samples of a prompt share one prefill and one KV cache.
+"""Prompts in, completions out, with a transformers model; the k samples of a prompt share one prefill.
 
-Knows token ids, caches and random streams. Knows nothing about scores, templates or votes: where a text may end early is
-told by a `stop` function, and failures come back as completions with an `error`.
-
-How a batch decodes: every live sample is one row of the model's input, one token a step. A row's own keys and values
-stand in a small cache of its own; its prompt's stand once, shared by all samples of the prompt. Attention is computed
-over both parts apart and joined by their log-sum-exp, which is softmax over the whole (`_attend`). Models whose attention
-cannot be replaced, or where a check against their own forward pass fails, get one copy of the prompt's cache a sample.
+Knows text, token ids, sampling and when a sample ends. Knows nothing about scores, templates or votes: where a text may
+end early is told by a `stop` function, and failures come back as completions with an `error`. How many samples decode
+at once over one copy of their prompt is `decoding_grm`'s.
 """
 
 from __future__ import annotations
@@ -14,32 +10,17 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
 import torch
-import torch.nn.functional as F
-from transformers import (
-    AttentionInterface,
-    DynamicCache,
-    LogitsProcessorList,
-    TemperatureLogitsWarper,
-    TopPLogitsWarper,
-)
-from transformers.cache_utils import Cache, DynamicLayer
-from transformers.utils import logging
+from transformers import LogitsProcessorList, TemperatureLogitsWarper, TopPLogitsWarper
 
+from .decoding_grm import decoder, moves
 from .types_grm import Completion, InvalidInput, Prompt
 
-logger = logging.get_logger(__name__)
-
-ATTENTION = "grm_shared_prompt"
 LOOKAHEAD = 4  # batches read ahead, so that prompts of like length can share one
-PREFILL_TOKENS = 8192  # tokens in one prefill call: enough to fill a device, small enough for its memory
-SHORTEST_PREFIX = 32  # tokens that prompts must have in common before their prefill is shared
-GROWTH = 64  # tokens by which a row's own cache grows
 CONTEXT_NAMES = ("max_position_embeddings", "n_positions", "max_sequence_length", "seq_length")
 
 
@@ -94,297 +75,6 @@ def encode(tokenizer: Any, messages: Sequence[dict[str, str]]) -> list[int]:
     return list(tokenizer(text, add_special_tokens=False)["input_ids"])
 
 
-# --------------------------------------------------------------------------- attention over a shared prompt
-
-
-def _part(query: Any, key: Any, value: Any, bias: Any, softcap: float | None) -> tuple[Any, Any]:
-    """Attention over one part of the keys: its output, and the log-sum-exp of its scores as (..., queries, 1)."""
-    scores = query @ key.transpose(-1, -2)
-    scores = scores.to(torch.promote_types(scores.dtype, torch.float32))
-    if softcap is not None:
-        scores = torch.tanh(scores / softcap) * softcap
-    if bias is not None:
-        scores += bias
-    total = scores.logsumexp(-1, keepdim=True)
-    return (scores - total).exp_().to(value.dtype) @ value, total
-
-
-def _attend(
-    module: Any,
-    query: Any,
-    key: Any,
-    value: Any,
-    attention_mask: Any = None,
-    scaling: float | None = None,
-    softcap: float | None = None,
-    sliding_window: int | None = None,
-    shared_prompts: Any = None,
-    **_: Any,
-) -> tuple[Any, None]:
-    """One decoding step of N rows. query: (N, heads, 1, d); key, value: the rows' own, (N, groups, steps, d)."""
-    rows, heads, _one, width = query.shape
-    query = query.view(rows, key.shape[1], -1, width) * (width**-0.5 if scaling is None else scaling)
-    own, own_total = _part(query, key, value, shared_prompts.own_bias(key, sliding_window), softcap)
-    prompt_key, prompt_value = shared_prompts.layer(module.layer_idx)
-    asked = shared_prompts.by_prompt(query)
-    theirs, total = _part(asked, prompt_key, prompt_value, shared_prompts.bias(key, sliding_window), softcap)
-    share = (shared_prompts.by_row(total) - own_total).sigmoid().to(own.dtype)
-    return torch.lerp(own, shared_prompts.by_row(theirs), share).reshape(rows, 1, heads, -1), None
-
-
-AttentionInterface.register(ATTENTION, _attend)
-
-
-class _OwnLayer(DynamicLayer):
-    """The rows' own keys and values in one layer, written in place: (rows, groups, room, d)."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.length, self.rows = 0, 0
-
-    def update(self, key_states: Any, value_states: Any, *_: Any, **__: Any) -> tuple[Any, Any]:
-        if self.keys is None:
-            self.keys, self.values = key_states[:, :, :0], value_states[:, :, :0]
-            self.rows, self.is_initialized = key_states.shape[0], True
-        if self.length == self.keys.shape[2]:
-            grow = (0, 0, 0, GROWTH)
-            self.keys, self.values = (F.pad(part[: self.rows], grow) for part in (self.keys, self.values))
-        self.keys[: self.rows, :, self.length] = key_states[:, :, 0]
-        self.values[: self.rows, :, self.length] = value_states[:, :, 0]
-        self.length += 1
-        return self.keys[: self.rows, :, : self.length], self.values[: self.rows, :, : self.length]
-
-    def get_seq_length(self) -> int:
-        return self.length
-
-
-def _moves(alive: Sequence[bool]) -> list[int]:
-    """Which old row stands in each place once the dead are gone: the last living fill the gaps, the others stay."""
-    count = sum(alive)
-    last = iter([at for at in range(count, len(alive)) if alive[at]])
-    return [at if alive[at] else next(last) for at in range(count)]
-
-
-def _fill_gaps(parts: Iterable[Any], order: Sequence[int]) -> None:
-    gaps = [at for at, old in enumerate(order) if at != old]
-    for part in parts if gaps else ():
-        part[gaps] = part[[order[at] for at in gaps]]
-
-
-@contextmanager
-def _attention(model: Any, name: str) -> Iterator[None]:
-    before = model.config._attn_implementation
-    model.set_attn_implementation(name)
-    try:
-        yield
-    finally:
-        model.set_attn_implementation(before)
-
-
-def _common_prefix(prompts: Sequence[Sequence[int]]) -> int:
-    """Tokens that every prompt starts with, at most all but the last of the shortest; 0 where sharing does not pay."""
-    first, last = min(prompts), max(prompts)
-    limit = min(map(len, prompts)) - 1
-    common = next((at for at in range(limit) if first[at] != last[at]), limit)
-    return common if len(prompts) > 1 and common >= SHORTEST_PREFIX else 0
-
-
-def _left_padded(prompts: Sequence[Sequence[int]], width: int, device: Any) -> Any:
-    """The last `width` tokens of each prompt, (prompts, width), zeros in front."""
-    return torch.tensor([[0] * (width - len(ids)) + list(ids[-width:]) for ids in prompts], device=device)
-
-
-def _visible(lengths: Sequence[int], width: int, device: Any) -> Any:
-    """(prompts, width) mask, 1 on the last `length` columns."""
-    return (torch.arange(width, 0, -1, device=device) <= torch.tensor(lengths, device=device)[:, None]).long()
-
-
-def _forward(model: Any, ids: Any, mask: Any, cache: Any) -> Any:
-    """Read `ids`, the last columns under `mask`, into the cache; the last column's logits, (rows, vocabulary)."""
-    positions = (mask.cumsum(-1) - 1).clamp(min=0)[:, -ids.shape[1] :]
-    output = model(
-        input_ids=ids, attention_mask=mask, position_ids=positions, past_key_values=cache, use_cache=True, logits_to_keep=1
-    )
-    return output.logits[:, -1]
-
-
-class _SharedPrompts:
-    """Decoding state with one copy of each prompt's keys and values, left padded: (prompts, groups, width, d) a layer."""
-
-    def __init__(self, model: Any, prompts: Sequence[Sequence[int]], prompt_of: Sequence[int]) -> None:
-        self.model, self.prompts, self.prompt_of = model, prompts, list(prompt_of)
-        self.lengths, self.width = [len(ids) for ids in prompts], max(map(len, prompts))
-        self.own, self.step_at = Cache(layers=[]), 0
-        self.stored: list[list[Any]] = []
-
-    @torch.inference_mode()
-    def start(self) -> Any:
-        """Read the prompts; logits of each row's first new token, (rows, vocabulary)."""
-        common = _common_prefix(self.prompts)
-        prefix = DynamicCache()
-        if common:
-            ids = _left_padded([self.prompts[0][:common]], common, self.model.device)
-            _forward(self.model, ids, torch.ones_like(ids), prefix)
-        size = max(1, PREFILL_TOKENS // (self.width - common))
-        parts = [self._read(self.prompts[at : at + size], prefix, common) for at in range(0, len(self.prompts), size)]
-        layers = zip(*(cache.layers for _, cache in parts), strict=True)
-        self.stored = [[self._joined(layer, name) for name in ("keys", "values")] for layer in layers]
-        self.own = Cache(layers=[_OwnLayer() for _ in self.stored])
-        self._place()
-        return torch.cat([logits for logits, _ in parts])[self.prompt_of]
-
-    def _joined(self, layers: Sequence[Any], name: str) -> Any:
-        parts = [layer.__dict__.pop(name) for layer in layers]
-        return torch.cat([F.pad(part, (0, 0, self.width - part.shape[2], 0)) for part in parts])
-
-    def _read(self, prompts: Sequence[Sequence[int]], prefix: Any, common: int) -> tuple[Any, Any]:
-        """Prefill some prompts behind the common prefix: each row starts from as much of it as fits its length."""
-        rest = max(map(len, prompts)) - common
-        kept = [max(0, len(ids) - rest) for ids in prompts]
-        cache = DynamicCache()
-        for at, layer in enumerate(prefix.layers if common else ()):
-            cache.update(*(self._rows(part, kept) for part in (layer.keys, layer.values)), at)
-        mask = _visible([len(ids) for ids in prompts], max(kept) + rest, self.model.device)
-        return _forward(self.model, _left_padded(prompts, rest, self.model.device), mask, cache), cache
-
-    @staticmethod
-    def _rows(part: Any, kept: Sequence[int]) -> Any:
-        width = max(kept)
-        return torch.cat([F.pad(part[:, :, :count], (0, 0, width - count, 0)) for count in kept])
-
-    def _place(self) -> None:
-        """Where each row's query stands in the (prompts, most samples of one) grid that attends to the prompts."""
-        taken = [0] * len(self.lengths)
-        ranks = []
-        for prompt in self.prompt_of:
-            ranks.append(taken[prompt])
-            taken[prompt] += 1
-        self.samples = max(taken)
-        cells = [prompt * self.samples + rank for prompt, rank in zip(self.prompt_of, ranks, strict=True)]
-        self.cells = torch.tensor(cells, device=self.model.device)
-
-    @torch.inference_mode()
-    def step(self, tokens: Any) -> Any:
-        """Logits behind each row's new token, (rows,) -> (rows, vocabulary)."""
-        positions = torch.tensor([[self.lengths[at] + self.step_at] for at in self.prompt_of], device=self.model.device)
-        self.step_at, self.biases = self.step_at + 1, {}
-        with _attention(self.model, ATTENTION):
-            output = self.model(
-                input_ids=tokens[:, None],
-                position_ids=positions,
-                past_key_values=self.own,
-                use_cache=True,
-                shared_prompts=self,
-            )
-        return output.logits[:, -1]
-
-    @torch.inference_mode()
-    def keep(self, order: Sequence[int]) -> None:
-        """Row `order[i]` becomes row i; the others are gone, and prompts without rows with them."""
-        _fill_gaps((part for layer in self.own.layers for part in (layer.keys, layer.values)), order)
-        for layer in self.own.layers:
-            layer.rows = len(order)
-        self.prompt_of = [self.prompt_of[old] for old in order]
-        living = set(self.prompt_of)
-        prompts = _moves([at in living for at in range(len(self.lengths))])
-        _fill_gaps((part for layer in self.stored for part in layer), prompts)
-        self.lengths = [self.lengths[old] for old in prompts]
-        now = {old: at for at, old in enumerate(prompts)}
-        self.prompt_of = [now[old] for old in self.prompt_of]
-        self._place()
-
-    def layer(self, at: int) -> tuple[Any, Any]:
-        """Keys and values of the prompts that still have rows."""
-        key, value = self.stored[at]
-        return key[: len(self.lengths)], value[: len(self.lengths)]
-
-    def by_prompt(self, rows: Any) -> Any:
-        """(rows, groups, heads a group, d) -> (prompts, groups, samples * heads a group, d), zeros where no row is."""
-        groups, heads, width = rows.shape[1:]
-        grid = rows.new_zeros(len(self.lengths) * self.samples, groups, heads, width)
-        grid[self.cells.to(rows.device)] = rows
-        grid = grid.view(-1, self.samples, groups, heads, width).transpose(1, 2)
-        return grid.reshape(grid.shape[0], groups, -1, width)
-
-    def by_row(self, grid: Any) -> Any:
-        """Back from `by_prompt`."""
-        prompts, groups, _, width = grid.shape
-        grid = grid.view(prompts, groups, self.samples, -1, width).transpose(1, 2)
-        return grid.reshape(prompts * self.samples, groups, -1, width)[self.cells.to(grid.device)]
-
-    def bias(self, like: Any, window: int | None) -> Any:
-        """What hides padding, and prompt tokens that left a layer's sliding window, from this step's queries."""
-        if window not in self.biases:
-            lengths = torch.tensor(self.lengths, device=like.device)[:, None]
-            behind = torch.arange(self.width, 0, -1, device=like.device)  # 1 for the prompt's last token
-            seen = behind <= lengths
-            seen = seen if window is None else seen & (behind + self.step_at - 1 < window)
-            hidden = torch.zeros(seen.shape, device=like.device).masked_fill(~seen, torch.finfo(torch.float32).min)
-            self.biases[window] = None if seen.all() else hidden[:, None, None]
-        bias = self.biases[window]
-        return bias if bias is None else bias.to(like.device)
-
-    def own_bias(self, like: Any, window: int | None) -> Any:
-        """What hides a row's own tokens that left a layer's sliding window."""
-        if window is None or self.step_at <= window:
-            return None
-        behind = torch.arange(self.step_at - 1, -1, -1, device=like.device)
-        return torch.zeros(behind.shape, device=like.device).masked_fill(behind >= window, torch.finfo(torch.float32).min)
-
-
-class _CopiedPrompts:
-    """Decoding state for any model that transformers can cache: each row has its own copy of its prompt's cache."""
-
-    def __init__(self, model: Any, prompts: Sequence[Sequence[int]], prompt_of: Sequence[int]) -> None:
-        self.model, self.prompts, self.prompt_of = model, prompts, list(prompt_of)
-
-    @torch.inference_mode()
-    def start(self) -> Any:
-        """As `_SharedPrompts.start`."""
-        lengths = [len(ids) for ids in self.prompts]
-        mask = _visible(lengths, max(lengths), self.model.device)
-        self.cache = DynamicCache(config=self.model.config)
-        logits = _forward(self.model, _left_padded(self.prompts, max(lengths), self.model.device), mask, self.cache)
-        self.mask = mask
-        self.keep(self.prompt_of)
-        return logits[self.prompt_of]
-
-    @torch.inference_mode()
-    def step(self, tokens: Any) -> Any:
-        """As `_SharedPrompts.step`."""
-        self.mask = F.pad(self.mask, (0, 1), value=1)
-        return _forward(self.model, tokens[:, None], self.mask, self.cache)
-
-    @torch.inference_mode()
-    def keep(self, order: Sequence[int]) -> None:
-        """As `_SharedPrompts.keep`."""
-        chosen = torch.tensor(order, device=self.model.device)
-        self.cache.reorder_cache(chosen)
-        self.mask = self.mask[chosen]
-
-
-def _shares_prompts(model: Any) -> bool:
-    """Whether decoding over shared prompts gives this model's own logits: tried once on a few tokens, both ways."""
-    vocabulary = model.config.get_text_config().vocab_size
-    prompts = [[at * 7919 % vocabulary for at in range(start, start + length)] for start, length in ((1, 9), (11, 5))]
-    try:
-        states = [kind(model, prompts, (0, 0, 1)) for kind in (_SharedPrompts, _CopiedPrompts)]
-        logits = [state.start() for state in states]
-        for _ in range(3):
-            tokens = torch.arange(1, 4, device=model.device) % vocabulary
-            logits = [state.step(tokens).float() for state in states]
-        error = (logits[0] - logits[1]).norm() / logits[1].norm()
-        shares = bool(error < (1e-3 if model.dtype in (torch.float32, torch.float64) else 5e-2))
-    except (RuntimeError, TypeError, ValueError, KeyError, AttributeError, IndexError) as failure:
-        error, shares = failure, False
-    if not shares:
-        logger.info(f"{type(model).__name__}: samples get copies of their prompt's cache ({error!r})")
-    return shares
-
-
-# --------------------------------------------------------------------------- the engine
-
-
 @dataclass
 class _Asked:
     """A distinct prompt and the samples wanted of it, as (index, seed)."""
@@ -418,7 +108,7 @@ class TransformersGenerator:
     prompts on the same machine with the same settings repeats exactly.
 
     Args:
-        model: a causal LM on any device and in any dtype, PEFT-wrapped or not.
+        model: a causal LM on any device and in any dtype, PEFT-wrapped or not; put into evaluation mode.
         tokenizer: its tokenizer, with a chat template.
         temperature: 0 is greedy.
         top_p: nucleus mass, (0, 1]; below 1 each step sorts the vocabulary.
@@ -439,7 +129,7 @@ class TransformersGenerator:
         stop: Callable[[str], int | None] | None = None,
         batch_size: int = 16,
     ) -> None:
-        self.model, self.tokenizer, self.stop, self.batch_size = model, tokenizer, stop, batch_size
+        self.model, self.tokenizer, self.stop, self.batch_size = model.eval(), tokenizer, stop, batch_size
         self.greedy, self.max_new_tokens = temperature == 0, max_new_tokens
         self.warpers = LogitsProcessorList()
         if temperature not in (0, 1):
@@ -449,7 +139,7 @@ class TransformersGenerator:
         self.context = context_length(model)
         self.ends = _end_ids(model, tokenizer)
         self.breaks: dict[int, bool] = {}
-        self.state = _SharedPrompts if _shares_prompts(model) else _CopiedPrompts
+        self.state = decoder(model)
 
     def __call__(self, prompts: Iterable[Prompt]) -> Iterator[tuple[int, Completion]]:
         """Yield (index, completion) as samples finish; reads ahead `LOOKAHEAD` batches to put like lengths together.
@@ -510,13 +200,14 @@ class TransformersGenerator:
     def _decode(self, batch: list[_Asked]) -> Iterator[tuple[int, Completion]]:
         """One batch to its end; rows leave as they finish."""
         rows = self._rows(batch)
-        state = self.state(self.model, [asked.ids for asked in batch], [at for at, a in enumerate(batch) for _ in a.samples])
+        prompt_of = [at for at, asked in enumerate(batch) for _ in asked.samples]
+        state = self.state(self.model, [asked.ids for asked in batch], prompt_of)
         logits = state.start()
         while True:
             tokens = self._drawn(logits, rows)
             done = [self._ended(row, token) for row, token in zip(rows, tokens.tolist(), strict=True)]
             yield from ((row.index, end) for row, end in zip(rows, done, strict=True) if end is not None)
-            order = _moves([end is None for end in done])
+            order = moves([end is None for end in done])
             if not order:
                 return
             if len(order) < len(rows):
@@ -529,8 +220,8 @@ class TransformersGenerator:
         """One token a row, (rows,)."""
         if self.greedy:
             return logits.argmax(-1)
-        ids = torch.empty(len(rows), 0, dtype=torch.long, device=logits.device)
-        shares = self.warpers(ids, logits.float()).softmax(-1).cumsum(-1)
+        scores = logits.to(torch.promote_types(logits.dtype, torch.float32))
+        shares = self.warpers(None, scores).softmax(-1).cumsum(-1)  # type: ignore[arg-type]  # no warper reads the ids
         total = shares[:, -1:]
         draws = torch.tensor([[row.stream.random()] for row in rows], dtype=shares.dtype, device=logits.device)
         aims = torch.minimum(draws * total, torch.nextafter(total, torch.zeros_like(total)))

@@ -6,8 +6,7 @@ itself is `scoring_grm.score`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import partial
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from transformers import Pipeline
@@ -16,29 +15,54 @@ from .configuration_grm import GRMConfig
 from .fitting_grm import Fitter
 from .generation_grm import TransformersGenerator, context_length, encode
 from .parsing_grm import scores_line_end
-from .scoring_grm import score
+from .scoring_grm import score, score_range
 from .types_grm import InvalidInput, Request, RewardResult
 
 SETTINGS = ("k", "k_meta", "temperature", "top_p", "template", "max_new_tokens", "quorum", "truncation")
-ROW_FIELDS = ("query", "conversation", "responses", "reference", "principles")
+CALL_SETTINGS = ("seed", "rate", "batch_size")
+EXTRAS = ("reference", "principles")
+ROW_FIELDS = ("query", "conversation", "responses", *EXTRAS)
+BATCH_SIZE = 16
+
+
+def _is_row(value: object) -> bool:
+    """One row: a mapping, or an object with its fields, such as a `Request` (also one of another copy of this code)."""
+    return isinstance(value, Mapping) or hasattr(value, "responses")
 
 
 def to_request(row: Any, **defaults: str | None) -> Request:
     """A row (`{"query" or "conversation", "responses"}`, other keys are passed over) or a ready request as a request.
 
+    `defaults` are the reference and the principles of rows that have none of their own.
+
     Raises:
         InvalidInput: a field that is missing or cannot be judged.
     """
-    if isinstance(row, Request):
-        return row
-    if not isinstance(row, Mapping):
+    if not _is_row(row):
         raise InvalidInput(f'row: expected {{"query": ..., "responses": [...]}}, got {type(row).__name__} {row!r:.60}')
+    row = row if isinstance(row, Mapping) else {name: getattr(row, name, None) for name in ROW_FIELDS}
     given = {name: row[name] for name in ROW_FIELDS if row.get(name) is not None}
     if ("query" in given) == ("conversation" in given) or "responses" not in given:
         raise InvalidInput(f"row: needs `query` or `conversation`, and `responses`; it has {sorted(map(str, row))}")
     query = given.get("query", given.get("conversation"))
-    fields = {**defaults, **{name: given[name] for name in ("reference", "principles") if name in given}}
-    return Request(getattr(query, "messages", query), given["responses"], **fields)
+    extras = {name: given.get(name, defaults.get(name)) for name in EXTRAS}
+    return Request(getattr(query, "messages", query), given["responses"], **extras)
+
+
+def _numbered(rows: Iterable[Any], defaults: Mapping[str, Any]) -> Iterator[Request]:
+    """Many rows as requests; an error names the row by its number, counted from 0."""
+    for at, row in enumerate(rows):
+        try:
+            request = to_request(row, **defaults)
+        except InvalidInput as error:
+            raise InvalidInput(f"row {at}: {error}") from error
+        yield request
+
+
+def _check_whole(name: str, value: object, low: int | None = None) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or (low is not None and value < low):
+        least = "" if low is None else f", at least {low}"
+        raise InvalidInput(f"{name}: {value!r} is not usable; give a whole number{least}")
 
 
 class RewardScoringPipeline(Pipeline):
@@ -65,58 +89,75 @@ class RewardScoringPipeline(Pipeline):
         batch_size: distinct prompts that are decoded together.
     """
 
-    _load_processor = False
-    _load_image_processor = False
-    _load_feature_extractor = False
-    _load_tokenizer = True
+    _load_processor = False  # type: ignore[assignment]
+    _load_image_processor = False  # type: ignore[assignment]
+    _load_video_processor = False  # type: ignore[assignment]
+    _load_feature_extractor = False  # type: ignore[assignment]
+    _load_tokenizer = True  # type: ignore[assignment]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        stored = getattr(self.model.config, "grm", None)
-        self.grm = GRMConfig.from_dict(stored)
+        self.grm = GRMConfig.from_dict(getattr(self.model.config, "grm", None))
+        self._config(self._forward_params)  # refuses settings that no call could use
         encode(self.tokenizer, ({"role": "user", "content": "?"},))  # refuses a tokenizer without a chat template
 
     def _sanitize_parameters(self, **settings: Any) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-        before = {name: settings.pop(name) for name in ("principles", "reference") if name in settings}
-        after = {name: settings.pop(name) for name in ("return_samples",) if name in settings}
-        unknown = sorted(set(settings) - {*SETTINGS, "seed", "rate", "batch_size"})
+        groups = (EXTRAS, (*SETTINGS, *CALL_SETTINGS), ("return_samples",))
+        known = sorted(name for group in groups for name in group)
+        unknown = sorted(set(settings) - set(known))
         if unknown:
-            raise InvalidInput(f"{unknown[0]}: an unknown setting; known are {sorted((*SETTINGS, 'seed', 'rate'))}")
-        return before, settings, after
+            raise InvalidInput(f"{unknown[0]}: an unknown setting; known are {known}")
+        given = {name: value for name, value in settings.items() if value is not None}  # None means: as it was
+        before, during, after = ({name: given[name] for name in group if name in given} for group in groups)
+        return before, during, after
 
-    def __call__(self, query: Any, responses: Any = None, **settings: Any) -> Any:
+    def _merged(self, settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+        """The settings of this call before those that the pipeline was made with."""
+        before, during, after = self._sanitize_parameters(**settings)
+        return self._preprocess_params | before, self._forward_params | during, self._postprocess_params | after
+
+    def _config(self, settings: Mapping[str, Any]) -> GRMConfig:
+        """The checkpoint's settings with the caller's in their place, all of them checked."""
+        config = self.grm.override(**{name: settings[name] for name in SETTINGS if name in settings})
+        score_range(config.template)
+        _check_whole("seed", settings.get("seed", 0))
+        _check_whole("batch_size", settings.get("batch_size", 1), low=1)
+        return config
+
+    def __call__(self, query: Any, responses: Any = None, **settings: Any) -> Any:  # type: ignore[override]
         """Score one request or many.
 
         Args:
             query: the user's message or chat messages, together with `responses`; or a row
                 `{"query" | "conversation": ..., "responses": [...], "reference": ..., "principles": ...}`; or a list,
-                generator or iterable dataset of rows.
+                generator or dataset of rows.
             responses: the texts to score where `query` is a message or chat messages.
 
         Returns:
-            A dictionary for one request, a list for a list, an iterator for anything else that iterates. `scores` are
-            mean votes in the caller's order (None below the quorum), `best` the index of the single best (None on a tie).
+            A dictionary for one request, a list for a list, an iterator for anything else that iterates; it reads its
+            rows as it goes. `scores` are mean votes in the caller's order (None below the quorum), `best` the index of
+            the single best (None on a tie).
 
         Raises:
-            InvalidInput: bad input or settings, by name.
+            InvalidInput: bad input or settings, by name; a list is checked whole before anything is scored.
         """
-        before, during, after = self._sanitize_parameters(**settings)
-        before, during, after = {**self._preprocess_params, **before}, {**self._forward_params, **during}, {
-            **self._postprocess_params, **after}  # fmt: skip
+        before, during, after = self._merged(settings)
         if responses is not None:
             query = {"query": getattr(query, "messages", query), "responses": responses}
-        rows = [query] if isinstance(query, (Mapping, Request)) else query
-        if isinstance(rows, str) or not isinstance(rows, Iterable):
-            raise InvalidInput("responses: none given; call pipe(query, responses) or pipe({'query': ..., 'responses': [...]})")
-        results = self._results(rows, before, during, after)
-        if rows is not query:
-            return next(iter(results))
-        return list(results) if isinstance(query, list) else results
+        if _is_row(query):
+            return next(self._results([self.preprocess(query, **before)], during, after))
+        if isinstance(query, str) or not (isinstance(query, Iterable) or hasattr(query, "__getitem__")):
+            raise InvalidInput(
+                'responses: none given; call pipe(query, responses) or pipe({"query": ..., "responses": [...]})'
+            )
+        requests = _numbered(query, before)
+        if isinstance(query, list):
+            return list(self._results(list(requests), during, after))
+        return self._results(requests, during, after)
 
-    def _results(self, rows: Iterable[Any], before: Any, during: Any, after: Any) -> Iterator[dict[str, Any]]:
-        make = partial(self.preprocess, **before)
-        requests = [make(row) for row in rows] if isinstance(rows, list) else map(make, rows)  # a list is checked whole
-        return (self.postprocess(result, **after) for result in self._forward(requests, **during))
+    def _results(self, requests: Iterable[Request], during: Any, after: Any) -> Iterator[dict[str, Any]]:
+        results = self._forward(requests, **during)
+        return (self.postprocess(result, **after) for result in results)
 
     def check(self, row: Any, **settings: Any) -> None:
         """Refuse a row that this judge cannot score with these settings, without scoring it.
@@ -124,23 +165,21 @@ class RewardScoringPipeline(Pipeline):
         Raises:
             InvalidInput: what is wrong, with the token counts where it is the length.
         """
-        before, during, _ = self._sanitize_parameters(**settings)
-        config = self.grm.override(**{name: value for name, value in during.items() if name in SETTINGS})
+        before, during, _ = self._merged(settings)
+        config = self._config(during)
         self._fitter(config)(self.preprocess(row, **before), config.template)
 
-    def preprocess(self, row: Any, **defaults: Any) -> Request:
+    def preprocess(self, row: Any, **defaults: Any) -> Request:  # type: ignore[override]
         """A row as a request."""
         return to_request(row, **defaults)
 
-    def _forward(self, requests: Any, **settings: Any) -> Iterator[RewardResult]:  # type: ignore[override]
-        seed, rate = settings.pop("seed", 0), settings.pop("rate", None)
-        batch_size = settings.pop("batch_size", None) or getattr(self, "_batch_size", None) or 16
-        config = self.grm.override(**settings)
+    def _forward(self, requests: Iterable[Request], **settings: Any) -> Iterator[RewardResult]:  # type: ignore[override]
+        config, rate = self._config(settings), settings.get("rate")
         if config.k_meta is not None and rate is None:
             raise InvalidInput(f"k_meta: {config.k_meta} samples cannot be chosen without a meta RM; pass rate=")
-        if isinstance(seed, bool) or not isinstance(seed, int):
-            raise InvalidInput(f"seed: {seed!r} is not usable; give a whole number")
-        return score(requests, self._engine(config, batch_size), config, seed=seed, fit=self._fitter(config), rate=rate)
+        engine = self._engine(config, settings.get("batch_size") or self._batch_size or BATCH_SIZE)
+        seed = settings.get("seed", 0)
+        return score(requests, engine, config, seed=seed, fit=self._fitter(config), rate=rate)
 
     def _engine(self, config: GRMConfig, batch_size: int) -> TransformersGenerator:
         return TransformersGenerator(
@@ -154,17 +193,19 @@ class RewardScoringPipeline(Pipeline):
         )
 
     def _fitter(self, config: GRMConfig) -> Fitter:
-        split: Callable[[str], list[int]] = lambda text: self.tokenizer(text, add_special_tokens=False)["input_ids"]  # noqa: E731
+        tokenizer: Any = self.tokenizer
         return Fitter(
-            count=lambda messages: len(encode(self.tokenizer, messages)),
-            split=split,
-            join=self.tokenizer.decode,
+            count=lambda messages: len(encode(tokenizer, messages)),
+            split=lambda text: tokenizer(text, add_special_tokens=False)["input_ids"],
+            join=lambda ids: tokenizer.decode(ids, clean_up_tokenization_spaces=False),
             context=context_length(self.model),
             max_new_tokens=config.max_new_tokens,
             truncation=config.truncation,
         )
 
-    def postprocess(self, result: RewardResult, return_samples: bool = False) -> dict[str, Any]:
+    def postprocess(  # type: ignore[override]
+        self, result: RewardResult, return_samples: bool = False
+    ) -> dict[str, Any]:
         """A result as plain JSON types, with the judge's name."""
-        named = {"model": self.grm.base or getattr(self.model, "name_or_path", "")}
+        named = {"model": getattr(self.model, "name_or_path", ""), "base": self.grm.base}
         return result.to_dict(samples=return_samples) | named

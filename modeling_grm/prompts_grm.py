@@ -96,7 +96,7 @@ _CARD_SCORES = _ALL_SCORES.replace("all responses", "all resposnes").replace("se
 _ONE_SCORE = "<the overall comprehensive score of the response, e.g., \\boxed{x}>."
 _BEST_INDEX = "<the index of the best response based on the judgement, in the format of \\boxed{x}>."
 
-_COMPACT = """Judge the {n} below to the last user turn. Name the criteria, then how each response starts, ends and does. Score each from 1 (useless) to 10 (perfect).
+_COMPACT = """Judge the {n} below to the last user turn. Name the criteria, say what is good or wrong, score from 1 (useless) to 10 (perfect).
 
 # Conversation
 {conversation}
@@ -188,7 +188,13 @@ _TABLE = (
 TEMPLATES: dict[str, Template] = {template.name: template for template in _TABLE}
 
 _PLACEHOLDER = re.compile(r"\{(conversation|responses|extras|example|n)\}")
-_DELIMITER = re.compile(r"\[(?=The (?:Begin|End) of Response\b)|#(?=#{0,5} (?:Conversation|Response|Output|Evaluation))", re.I)
+_GAP = r"[^\S\n]"
+_DELIMITER = re.compile(
+    r"\[(?=\s*(?:The\s+)?(?:Begin|End)\s+of\s+(?:the\s+)?Response)"
+    rf"|(?<!#)(?:(?P<many>#{{2,}}){_GAP}*|(?P<one>#){_GAP}+)"
+    r"(?=(?:Conversation|Responses?|Output|Evaluation|Principles?|Reference)(?![A-Za-z_]))",
+    re.IGNORECASE,
+)
 _ROLE_NAMES = {"system": "System", "user": "User", "assistant": "Assistant"}
 
 
@@ -211,10 +217,10 @@ def find_template(name_or_text: str) -> Template:
 def neutralize(text: str) -> str:
     """The text with this project's own section markers defused, so that a response cannot open or close a section.
 
-    `[The End of Response 1]` becomes `(The End of Response 1]` and `#### Responses` becomes `*### Responses`: readable,
-    the same length, no longer a marker.
+    `[The End of Response 1]` becomes `(The End of Response 1]` and `# Output` becomes `#-Output`, in any case and however
+    spaced: still readable, still a comment where it was one in code, no longer a marker.
     """
-    return _DELIMITER.sub(lambda found: "(" if found.group() == "[" else "*", text)
+    return _DELIMITER.sub(lambda found: f"{hashes}-" if (hashes := found["many"] or found["one"]) else "(", text)
 
 
 def conversation_text(turns: Sequence[dict[str, str]]) -> str:
@@ -239,15 +245,28 @@ def _extras_text(request: Request, template: Template) -> str:
     )
 
 
-def render(request: Request, order: Sequence[int], template: str | Template = "deepseek-grm") -> tuple[dict[str, str], ...]:
+def _check_shows(request: Request, template: Template) -> None:
+    """Nothing that the caller gave may silently stay out of the prompt."""
+    if template.block == _UNNUMBERED and request.n != 1:
+        raise InvalidInput(f"template: {template.name!r} takes one response, {request.n} given; use 'deepseek-grm'")
+    if (request.principles or request.reference) and "{extras}" not in template.user:
+        raise InvalidInput(
+            f"template: {template.name!r} has no {{extras}}, where principles and a reference answer would stand; "
+            "add it, or leave them out"
+        )
+
+
+def render(
+    request: Request, order: Sequence[int], template: str | Template = "deepseek-grm"
+) -> tuple[dict[str, str], ...]:
     """Chat messages that show the responses in `order` (`order[shown] = caller's index`).
 
     Raises:
-        InvalidInput: an unknown template, or more than one response for a template that takes one.
+        InvalidInput: an unknown template, more than one response for a template that takes one, or principles or a
+            reference answer for a template without a place for them.
     """
     chosen = find_template(template) if isinstance(template, str) else template
-    if chosen.block == _UNNUMBERED and request.n != 1:
-        raise InvalidInput(f"template: {chosen.name!r} takes one response, {request.n} given; use 'deepseek-grm'")
+    _check_shows(request, chosen)
     values = {
         "conversation": conversation_text(request.query),
         "responses": _responses_text([request.responses[i] for i in order], chosen),

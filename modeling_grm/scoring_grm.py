@@ -57,7 +57,9 @@ def score_range(template: str) -> tuple[int, int]:
     """
     found = find_template(template).score_range
     if found is None:
-        raise InvalidInput(f"template: {template!r} asks for no scores, so there is nothing to vote on; use 'deepseek-grm'")
+        raise InvalidInput(
+            f"template: {template!r} asks for no scores, so there is nothing to vote on; use 'deepseek-grm'"
+        )
     return found
 
 
@@ -81,9 +83,21 @@ def score(
         rate: the meta RM; then the best `config.k_meta` (default k // 2) samples vote.
 
     Raises:
-        InvalidInput: a request that cannot be judged as it is.
+        InvalidInput: at once, a template without scores; later, a request that cannot be judged as it is.
+        RuntimeError: the engine ended and still owes samples.
     """
-    legal = score_range(config.template)
+    return _judged(requests, generate, config, score_range(config.template), seed, fit, rate)
+
+
+def _judged(
+    requests: Iterable[Request],
+    generate: Generate,
+    config: GRMConfig,
+    legal: tuple[int, int],
+    seed: int,
+    fit: Fit | None,
+    rate: Rate | None,
+) -> Iterator[RewardResult]:
     open_: dict[int, _Open] = {}
     ready: dict[int, RewardResult] = {}
     due = 0
@@ -103,6 +117,9 @@ def score(
         while due in ready:
             yield ready.pop(due)
             due += 1
+    if open_:
+        missing = sum(config.k - len(judged.completions) for judged in open_.values())
+        raise RuntimeError(f"the engine ended without a word on {missing} of its samples; it owes each a completion")
 
 
 def _conclude(judged: _Open, config: GRMConfig, legal: tuple[int, int], rate: Rate | None) -> RewardResult:

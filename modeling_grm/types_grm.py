@@ -6,7 +6,7 @@ is named before any model is loaded.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -51,7 +51,8 @@ def _checked_turns(query: object) -> tuple[dict[str, str], ...]:
         turns.append({"role": turn["role"], "content": turn["content"]})
     if turns[-1]["role"] != "user":
         raise InvalidInput(
-            f"query: the last turn must be the user's, it is {turns[-1]['role']!r}; put the assistant's text in `responses`"
+            f"query: the last turn must be the user's, it is {turns[-1]['role']!r}; "
+            "put the assistant's text in `responses`"
         )
     return tuple(turns)
 
@@ -63,7 +64,8 @@ def _checked_responses(responses: object) -> tuple[str, ...]:
         raise InvalidInput("responses: the list is empty; give at least one response to score")
     if len(responses) > MAX_RESPONSES:
         raise InvalidInput(
-            f"responses: {len(responses)} given, at most {MAX_RESPONSES} fit one judgement; score them in smaller groups"
+            f"responses: {len(responses)} given, at most {MAX_RESPONSES} fit one judgement; "
+            "score them in smaller groups"
         )
     for at, response in enumerate(responses):
         if not isinstance(response, str):
@@ -74,6 +76,16 @@ def _checked_responses(responses: object) -> tuple[str, ...]:
 def _checked_text(name: str, value: object) -> None:
     if value is not None and (not isinstance(value, str) or not value.strip()):
         raise InvalidInput(f"{name}: expected non-empty text or None, got {_shown(value)}")
+
+
+def _check_encodable(name: str, text: str | None) -> None:
+    """Python and JSON can spell half a character (a lone surrogate such as `\\ud83d`), which no tokenizer takes."""
+    try:
+        (text or "").encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise InvalidInput(
+            f"{name}: holds half a character ({error.object[error.start]!a}) at {error.start}; write it whole"
+        ) from error
 
 
 @dataclass(frozen=True)
@@ -87,7 +99,7 @@ class Request:
         principles: the caller's own principles; the judge is asked to apply them.
 
     Raises:
-        InvalidInput: a field that cannot be judged, by name.
+        InvalidInput: a field that cannot be judged, by name: of the wrong type, empty, too many, or half a character.
     """
 
     query: Any
@@ -100,6 +112,13 @@ class Request:
         object.__setattr__(self, "responses", _checked_responses(self.responses))
         _checked_text("reference", self.reference)
         _checked_text("principles", self.principles)
+        for name, text in self._texts():
+            _check_encodable(name, text)
+
+    def _texts(self) -> Iterator[tuple[str, str | None]]:
+        yield from ((f"query[{at}]", turn["content"]) for at, turn in enumerate(self.query))
+        yield from ((f"responses[{at}]", text) for at, text in enumerate(self.responses))
+        yield from (("reference", self.reference), ("principles", self.principles))
 
     @property
     def n(self) -> int:

@@ -7,23 +7,24 @@ the head runs only where there is something to learn.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import torch
-import torch.nn.functional as F
+from torch.nn import functional
 from transformers import AttentionInterface, AttentionMaskInterface, Trainer
 
-IGNORED = -100
 
-
-def segment_attention(module: Any, query: Any, key: Any, value: Any, mask: Any, scaling: float = 1.0, **kwargs: Any) -> Any:
-    """Causal attention inside each segment of `cu_seq_lens_q`, (1, heads, tokens, dim) in, (1, tokens, heads, dim) out."""
+def segment_attention(
+    module: Any, query: Any, key: Any, value: Any, mask: Any, scaling: float = 1.0, **kwargs: Any
+) -> Any:
+    """Causal attention in each segment of `cu_seq_lens_q`: (1, heads, tokens, dim) in, (1, tokens, heads, dim) out."""
     borders = kwargs["cu_seq_lens_q"].tolist()
     parts = [
-        F.scaled_dot_product_attention(
+        functional.scaled_dot_product_attention(
             query[:, :, a:b], key[:, :, a:b], value[:, :, a:b], is_causal=True, scale=scaling, enable_gqa=True
         )
-        for a, b in zip(borders, borders[1:], strict=False)
+        for a, b in pairwise(borders)
     ]
     return torch.cat(parts, 2).transpose(1, 2), None
 
@@ -47,43 +48,44 @@ def pack(lengths: Sequence[int], size: int) -> list[list[int]]:
     return groups
 
 
-def join(examples: Sequence[dict[str, list[int]]], size: int, pad: int) -> dict[str, list[int]]:
-    """One packed row: token ids, labels (already shifted), positions from zero in each segment, segment borders."""
+def join(examples: Sequence[dict[str, list[Any]]], size: int, pad: int) -> dict[str, list[Any]]:
+    """One packed row: ids, the next token of each place with its weight, positions from zero in each segment, borders."""
     ids: list[int] = []
-    labels: list[int] = []
+    targets: list[int] = []
+    weights: list[float] = []
     positions: list[int] = []
     borders = [0]
     filler = size - sum(len(e["input_ids"]) for e in examples)
-    for example in [*examples, {"input_ids": [pad] * filler, "completion_mask": [0] * filler}]:
-        tokens, learn = example["input_ids"], example["completion_mask"]
+    for example in [*examples, {"input_ids": [pad] * filler, "weights": [0.0] * filler}]:
+        tokens = example["input_ids"]
         ids += tokens
-        labels += [t if m else IGNORED for t, m in zip(tokens[1:], learn[1:], strict=True)] + [IGNORED] * bool(tokens)
+        targets += [*tokens[1:], pad][: len(tokens)]
+        weights += [*example["weights"][1:], 0.0][: len(tokens)]
         positions += range(len(tokens))
         borders += [len(ids)] if tokens else []
-    return {"input_ids": ids, "labels": labels, "position_ids": positions, "borders": borders}
+    return {"input_ids": ids, "labels": targets, "weights": weights, "position_ids": positions, "borders": borders}
 
 
-def collate(rows: Sequence[dict[str, list[int]]]) -> dict[str, torch.Tensor]:
+def collate(rows: Sequence[dict[str, list[Any]]]) -> dict[str, torch.Tensor]:
     """A batch of one packed row as tensors."""
     (row,) = rows
-    tensors = {name: torch.tensor([row[name]]) for name in ("input_ids", "labels", "position_ids")}
+    tensors = {name: torch.tensor([row[name]]) for name in ("input_ids", "labels", "weights", "position_ids")}
     return tensors | {"cu_seq_lens_q": torch.tensor(row["borders"], dtype=torch.int32)}
 
 
 class PackedTrainer(Trainer):
-    """A Trainer for packed rows whose loss is computed on the labelled positions only."""
+    """A Trainer for packed rows whose loss is computed where the weights are above 0 only."""
 
     def compute_loss(self, model: Any, inputs: Any, return_outputs: bool = False, **kwargs: Any) -> Any:
-        """Mean cross-entropy over the labelled tokens; in bf16 where the arguments say so."""
-        labels = inputs.pop("labels")[0]
+        """Weighted mean cross-entropy; in bf16 where the arguments say so."""
+        targets, weights = inputs.pop("labels")[0], inputs.pop("weights")[0]
         causal = model.get_base_model()
-        learn = (labels != IGNORED).nonzero()[:, 0]
-        spare = (-len(learn)) % 512  # few distinct shapes
-        places = F.pad(learn, (0, spare))
-        targets = F.pad(labels[learn], (0, spare), value=IGNORED)
+        learn = (weights > 0).nonzero()[:, 0]
+        places = functional.pad(learn, (0, (-len(learn)) % 256))  # few distinct shapes
         # the parts are called one by one, past the model's own forward, so autocast is opened here
-        with torch.autocast(labels.device.type, torch.bfloat16, enabled=self.args.bf16):
+        with torch.autocast(targets.device.type, torch.bfloat16, enabled=self.args.bf16):
             hidden = causal.model(**inputs, use_cache=False).last_hidden_state[0]
-            logits = causal.lm_head(hidden[places])
-        loss = F.cross_entropy(logits.float(), targets, ignore_index=IGNORED)
+            logits = causal.lm_head(hidden[places])[: len(learn)]
+        losses = functional.cross_entropy(logits.float(), targets[learn], reduction="none")
+        loss = (losses * weights[learn]).sum() / weights[learn].sum()
         return (loss, None) if return_outputs else loss

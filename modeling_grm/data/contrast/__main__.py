@@ -1,4 +1,4 @@
-"""Write the contrast set: `python -m modeling_grm.data.contrast --data ../shared/data/train --out runs/grm-contrast`."""
+"""Writes the contrast set: `python -m modeling_grm.data.contrast --data ../shared/data/train --out runs/contrast`."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from typing import Any
 from .defects import DEFECTS, Candidate, Case, with_answer
 from .instructions import INSTRUCTIONS
 from .sources import HumanPair, Seed, read_human_pairs, read_seeds, trim, words
-from .targets import score, target_text
+from .targets import description, score, target_text
 
 TEST_SHARE = 8  # one prompt in eight
 HUMAN_SHARE = 16  # one train item in sixteen is a human pair
@@ -94,7 +94,9 @@ def _case(rng: random.Random, seeds: Sequence[Seed], kind: str, split: str) -> C
 
 def make_item(rng: random.Random, seeds: Sequence[Seed], split: str, defect: str, n: int, place: int) -> Item | None:
     """One item with `n` responses whose main defect is `defect`; None where the seed does not suit it."""
-    kind = _HOME.get(defect) or rng.choice([kind for kind in ("open", "question", "math") if kind in DEFECTS[defect].kinds])
+    kind = _HOME.get(defect) or rng.choice(
+        [kind for kind in ("open", "question", "math") if kind in DEFECTS[defect].kinds]
+    )
     case = _case(rng, seeds, kind, split)
     good = _good(case, kind, rng.randint(10, 50))
     if good is None:
@@ -139,11 +141,10 @@ def human_row(pair: HumanPair, number: int, split: str) -> dict[str, Any]:
     texts[place] = pair.chosen
     scores = [6, 6]
     scores[place] = 8
-    parts = []
-    for shown, text in enumerate(texts):
-        words_ = text.replace('"', "'").split()
-        verdict = "It is the better one." if shown == place else "It helps less."
-        parts.append(f'Response {shown + 1} starts "{" ".join(words_[:4])}" and ends "{" ".join(words_[-4:])}" {verdict}')
+    parts = [
+        f"Response {shown} {description(text)}: {'more' if given == 8 else 'less'} helpful, {given}/10."
+        for shown, (text, given) in enumerate(zip(texts, scores, strict=True), 1)
+    ]
     topic = " ".join(pair.conversation[-1]["content"].replace('"', "'").split()[:6])
     criteria = f'helpfulness and care on "{topic}" (60%), clarity (40%)'
     target = f"Specific Criteria: {criteria}.\nAnalysis: {' '.join(parts)}\nScores: \\boxed{{{scores[0]}, {scores[1]}}}"

@@ -131,7 +131,7 @@ class Defect:
 
     make: Callable[[Case, str], Candidate | None]
     score: int
-    verdicts: tuple[str, str]
+    verdict: str
     kinds: frozenset[str]
 
 
@@ -139,34 +139,34 @@ _PROSE = frozenset({"open", "question"})
 _ANY = frozenset({"open", "question", "math", "instruction", "two_turn"})
 DEFECTS: dict[str, Defect] = {
     "off_topic": Defect(
-        _off_topic, 1, ("It is about something else.", "This is another topic."), _ANY
+        _off_topic, 1, "off topic", _ANY
     ),
     "scrambled": Defect(
-        _scrambled, 2, ("Its words are in random order.", "The words are mixed up and make no sense."), _PROSE
+        _scrambled, 2, "scrambled words", _PROSE
     ),
     "cut_short": Defect(
-        _cut_short, 5, ("It breaks off in the middle of a sentence.", "The last sentence is not finished."), _PROSE
+        _cut_short, 5, "cut short", _PROSE
     ),
     "repeated": Defect(
-        _repeated, 4, ("It repeats the same sentence.", "The same sentence comes again and again."), _PROSE
+        _repeated, 4, "repeats itself", _PROSE
     ),
     "contentless": Defect(
-        _contentless, 3, ("It stays vague and says nothing.", "These are empty words without an answer."), _ANY
+        _contentless, 3, "empty talk", _ANY
     ),
     "refusal": Defect(
-        _refusal, 2, ("It refuses a harmless request.", "It declines for no reason."), _ANY
+        _refusal, 2, "refuses for no reason", _ANY
     ),
     "ignores_last_turn": Defect(
-        _ignores_last_turn, 3, ("It answers an earlier turn.", "It ignores the last turn."), frozenset({"two_turn"})
+        _ignores_last_turn, 3, "ignores the last turn", frozenset({"two_turn"})
     ),
     "wrong_number": Defect(
-        _wrong_number, 4, ("The numbers differ, so it is wrong.", "These are not equal: wrong."), frozenset({"math"})
+        _wrong_number, 4, "wrong number", frozenset({"math"})
     ),
     "wrong_language": Defect(
-        _wrong_language, 2, ("It is in {language}, not in English.", "The language is {language}: wrong."), _PROSE
+        _wrong_language, 2, "in {language}, not English", _PROSE
     ),
     "breaks_instruction": Defect(
-        _breaks_instruction, 6, ("It breaks the rule: {rule}.", "The rule is not kept: {rule}."),
+        _breaks_instruction, 6, "breaks the rule",
         frozenset({"instruction"}),
     ),
 }  # fmt: skip

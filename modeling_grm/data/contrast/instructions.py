@@ -46,7 +46,8 @@ INSTRUCTIONS = (
     ),
     Instruction(
         "title", "Start with a title in double angle brackets.", "starts with a <<title>>",
-        lambda t: "<<" + " ".join(t.split()[:3]).strip(",.:;!?") + ">> " + t, lambda t: t.startswith("<<") and ">>" in t,
+        lambda t: "<<" + " ".join(t.split()[:3]).strip(",.:;!?") + ">> " + t,
+        lambda t: t.startswith("<<") and ">>" in t,
     ),
     Instruction(
         "ending", 'Finish with the words "Is there anything else?"', "ends as asked",

@@ -1,6 +1,7 @@
 """Real prompts with real good responses, from MIT / Apache-2.0 files of the training folder.
 
-One literal seed: `Seed("uf-train-27808", "UltraFeedback...", "how to cook t-bone in the oven", ("To cook a ...",), "open")`.
+    Seed("uf-train-27808", "UltraFeedback", "how to cook t-bone in the oven", ("To cook a ...",), "open", "MIT")
+
 Knows which rows are fit to build on (English prose, no code, one user turn); knows nothing about defects.
 """
 
@@ -16,9 +17,14 @@ from typing import Any
 
 MAX_PROMPT_WORDS = 70
 _SENTENCE = re.compile(r"[^.!?\n]+(?:[.!?]+[\"')\]]*|\n|$)\s*")
-_GREETING = re.compile(r"(?:sure|of course|certainly|absolutely|hello|hi|hey|greetings|thank|great|yes|i'?d be|i would be|i'm|i am)\b", re.I)
+_GREETING = re.compile(
+    r"(?:sure|of course|certainly|absolutely|hello|hi|hey|greetings|thank|great|yes|i'?d be|i would be|i'm|i am)\b",
+    re.I,
+)
 _EVASION = re.compile(r"(?:i'm sorry|i apologi[sz]e|sorry|unfortunately|as an ai|i understand)", re.I)
-_UNFIT = re.compile(r"```|<[a-z/!]|https?://|\btranslat|\bin (?:spanish|french|german|italian|portuguese|chinese)\b", re.I)
+_UNFIT = re.compile(
+    r"```|<[a-z/!]|https?://|\btranslat|\bin (?:spanish|french|german|italian|portuguese|chinese)\b", re.I
+)
 
 
 @dataclass(frozen=True)

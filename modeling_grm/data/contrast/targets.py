@@ -1,10 +1,12 @@
 """What the judge should write for an item: criteria that fit the query, an analysis that names the defect, scores.
 
     Specific Criteria: relevance to "how to cook t-bone in the" (50%), completeness (30%), clarity (20%).
-    Analysis: Response 1 starts "Preheat your oven to" and ends "rest for five minutes." It answers in full. ...
+    Analysis: Response 1 starts "Preheat your oven" and ends "for five minutes.": good, 9/10. Response 2 starts ...
     Scores: \\boxed{9, 1}
 
-Each verdict stands behind a quote of the response's start and end, so that it can be read off the text nearby.
+Each verdict stands behind a quote of the response's start and end, so that it can be read off the text nearby; each
+score stands behind its verdict, so that the last line only has to repeat it. Trained without that, a small model wrote
+fitting verdicts and unrelated scores.
 """
 
 from __future__ import annotations
@@ -16,12 +18,13 @@ from .defects import DEFECTS, Candidate
 
 GOOD_SCORES = {"open": 9, "question": 8, "math": 10, "instruction": 9, "two_turn": 9}
 _GOOD_VERDICTS = {
-    "math": ("Both are the same, so it is right.", "These are equal: right."),
-    "instruction": ("It keeps the rule: {rule}.", "The rule is kept: {rule}."),
-    "two_turn": ("It answers the last turn.", "This is what the last turn asks for."),
-    "open": ("It is complete and on topic.", "It answers the request in full."),
-    "question": ("It answers the question.", "This is a clear answer to the question."),
+    "math": "right",
+    "instruction": "good, it keeps the rule",
+    "two_turn": "good, it answers the last turn",
+    "open": "good",
+    "question": "good",
 }
+QUOTED = 3  # words of a response's start and of its end
 _CRITERIA = {
     "math": (
         'a right number for "{topic}" (60%), working that leads to it (40%)',
@@ -59,21 +62,27 @@ def score(candidate: Candidate, kind: str) -> int:
     return GOOD_SCORES[kind] if candidate.defect is None else DEFECTS[candidate.defect].score
 
 
-def _verdict(candidate: Candidate, kind: str, rng: random.Random) -> str:
-    phrases = _GOOD_VERDICTS[kind] if candidate.defect is None else DEFECTS[candidate.defect].verdicts
-    return rng.choice(phrases).format(**candidate.facts)
+def verdict(candidate: Candidate, kind: str) -> str:
+    """What is said of a response, and its score."""
+    phrase = _GOOD_VERDICTS[kind] if candidate.defect is None else DEFECTS[candidate.defect].verdict
+    return f"{phrase.format(**candidate.facts)}, {score(candidate, kind)}/10."
 
 
-def _description(candidate: Candidate) -> str:
+def description(text: str) -> str:
+    """A response's first and last words."""
+    return f'starts "{_first(text, QUOTED)}" and ends "{_last(text, QUOTED)}"'
+
+
+def _described(candidate: Candidate) -> str:
     if "works_out" in candidate.facts:
-        return "works out {works_out} and answers {answers}.".format(**candidate.facts)
-    return f'starts "{_first(candidate.text, 4)}" and ends "{_last(candidate.text, 4)}"'
+        return "works out {works_out} and answers {answers}".format(**candidate.facts)
+    return description(candidate.text)
 
 
-def analysis(candidates: Sequence[Candidate], kind: str, rng: random.Random) -> str:
-    """One description and one verdict for each response, in the order given."""
+def analysis(candidates: Sequence[Candidate], kind: str) -> str:
+    """One description, verdict and score for each response, in the order given."""
     lines = (
-        f"Response {place} {_description(candidate)} {_verdict(candidate, kind, rng)}"
+        f"Response {place} {_described(candidate)}: {verdict(candidate, kind)}"
         for place, candidate in enumerate(candidates, 1)
     )
     return " ".join(lines)
@@ -83,8 +92,4 @@ def target_text(candidates: Sequence[Candidate], kind: str, last_turn: str, rule
     """The whole judgement, three lines."""
     criteria = rng.choice(_CRITERIA[kind]).format(topic=_first(last_turn, 6), rule=rule)
     scores = ", ".join(str(score(candidate, kind)) for candidate in candidates)
-    return (
-        f"Specific Criteria: {criteria}.\n"
-        f"Analysis: {analysis(candidates, kind, rng)}\n"
-        f"Scores: \\boxed{{{scores}}}"
-    )
+    return f"Specific Criteria: {criteria}.\nAnalysis: {analysis(candidates, kind)}\nScores: \\boxed{{{scores}}}"

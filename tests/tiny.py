@@ -1,0 +1,93 @@
+"""A tokenizer and models small enough to make in a test: whole words, so that a text tells its tokens exactly."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from transformers import (
+    BloomConfig,
+    BloomForCausalLM,
+    DeepseekV2Config,
+    DeepseekV2ForCausalLM,
+    Gemma2Config,
+    Gemma2ForCausalLM,
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedTokenizerFast,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+)
+
+SPECIAL = ("<unk>", "<|im_start|>", "<|im_end|>")
+WORDS = tuple(f"w{at}" for at in range(60))
+VOCABULARY = (*SPECIAL, "\n", "user", "assistant", "system", *WORDS)
+TEMPLATE = (
+    "{% for m in messages %}<|im_start|>{{ m['role'] }} {{ m['content'] }}<|im_end|>{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant {% endif %}{# <think> #}"
+)
+SIZES: dict[str, Any] = {
+    "vocab_size": len(VOCABULARY) + 1,
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 8,
+    "max_position_embeddings": 256,
+    "pad_token_id": 0,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+}
+LATENT: dict[str, Any] = {
+    "kv_lora_rank": 16,
+    "q_lora_rank": None,
+    "qk_rope_head_dim": 8,
+    "qk_nope_head_dim": 8,
+    "v_head_dim": 8,
+    "n_routed_experts": 4,
+    "num_experts_per_tok": 2,
+    "moe_intermediate_size": 16,
+    "n_group": 1,
+    "topk_group": 1,
+    "first_k_dense_replace": 1,
+    "num_key_value_heads": 4,
+}
+BLOOM: dict[str, Any] = {
+    "vocab_size": SIZES["vocab_size"],
+    "hidden_size": 32,
+    "n_layer": 2,
+    "n_head": 4,
+    "eos_token_id": 2,
+}
+ARCHITECTURES: dict[str, Any] = {
+    "llama": lambda: LlamaForCausalLM(LlamaConfig(**SIZES)),
+    "qwen2": lambda: Qwen2ForCausalLM(Qwen2Config(**SIZES)),
+    "gemma2": lambda: Gemma2ForCausalLM(Gemma2Config(**SIZES, sliding_window=6, attn_logit_softcapping=2.0)),
+    "deepseek_v2": lambda: DeepseekV2ForCausalLM(DeepseekV2Config(**SIZES | LATENT)),
+    "bloom": lambda: BloomForCausalLM(BloomConfig(**BLOOM)),
+}
+
+
+def tiny_tokenizer() -> PreTrainedTokenizerFast:
+    """One token a word, decoded with spaces between; `<think>` is an added token that is not special."""
+    core = Tokenizer(models.WordLevel({word: at for at, word in enumerate(VOCABULARY)}, unk_token="<unk>"))
+    core.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    core.decoder = decoders.WordPiece(prefix="##", cleanup=False)
+    core.add_special_tokens(list(SPECIAL))
+    core.add_tokens(["<think>"])
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=core, unk_token="<unk>", eos_token="<|im_end|>", pad_token="<unk>"
+    )
+    tokenizer.chat_template = TEMPLATE
+    return tokenizer
+
+
+def tiny_model(name: str = "llama", seed: int = 0, sharpness: float = 3.0) -> Any:
+    """Random weights, spread enough that a choice of words is clear."""
+    torch.manual_seed(seed)
+    model = ARCHITECTURES[name]().eval()
+    for weights in model.parameters():
+        weights.data.mul_(sharpness if weights.dim() > 1 else 1.0)
+    return model
