@@ -64,3 +64,6 @@ PIPELINE_REGISTRY.register_pipeline(
     default={"model": _EmbeddedDefault(("embedded", "main"))},
     type="text",
 )
+# Else a pipeline that is saved would write the default above, and so make it, into a config.json that then asks for
+# remote code. A saved judge is a plain checkpoint; `portable.make_portable` is what adds the code to a folder.
+del RewardScoringPipeline._registered_impl  # type: ignore[attr-defined]

@@ -23,14 +23,16 @@ from typing import Annotated, Any, TextIO
 import typer
 
 from .configuration_grm import GRMConfig
-from .console import ERR, OUT, excerpt, print_pairs, print_result, progress
+from .console import ERR, excerpt, print_pairs, print_result, progress
 from .loading import describe, load
 from .prompts_grm import TEMPLATES, find_template
 from .rows import BadRow, Row, count_rows, read_rows
 from .scoring_grm import score_range
 from .types_grm import InvalidInput, Request
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="Generative reward models: critiques, scores, votes.")
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="Generative reward models: critiques, scores, votes."
+)
 templates = typer.Typer(no_args_is_help=True, help="The judge prompts that come with the package.")
 app.add_typer(templates, name="template")
 
@@ -92,7 +94,9 @@ def _checked(row: Row | BadRow, check: Callable[[Request], None]) -> Row | BadRo
     return row
 
 
-def _judged(rows: Iterator[Row | BadRow], pipe: Any, settings: dict[str, Any]) -> Iterator[tuple[Row | BadRow, dict[str, Any]]]:
+def _judged(
+    rows: Iterator[Row | BadRow], pipe: Any, settings: dict[str, Any]
+) -> Iterator[tuple[Row | BadRow, dict[str, Any]]]:
     """Every row with its result, in the file's order; a bad row comes with its error, in its place."""
     read: deque[Row | BadRow] = deque()
 
@@ -120,7 +124,10 @@ Model = Annotated[str | None, typer.Option(help="Hub id or folder of a GRM; the 
 
 @app.command()
 def score(
-    file: Annotated[Path | None, typer.Argument(help="Rows with `query` or `conversation`, and `responses`: .jsonl, .jsonl.gz or .parquet.")] = None,
+    file: Annotated[
+        Path | None,
+        typer.Argument(help="Rows with `query` or `conversation`, and `responses`: .jsonl, .jsonl.gz or .parquet."),
+    ] = None,
     query: Annotated[str | None, typer.Option(help="Score one query instead of a file.")] = None,
     response: Annotated[list[str] | None, typer.Option(help="A response to --query; repeat it for more.")] = None,
     model: Model = None,
@@ -132,13 +139,17 @@ def score(
     template: Annotated[str | None, typer.Option(help="A name of `grm template list`.")] = None,
     principles: Annotated[str | None, typer.Option(help="Criteria of your own, for every row that has none.")] = None,
     reference: Annotated[str | None, typer.Option(help="A reference answer, for every row that has none.")] = None,
-    truncation: Annotated[str | None, typer.Option(help='"middle" cuts what does not fit; else it is an error.')] = None,
+    truncation: Annotated[
+        str | None, typer.Option(help='"middle" cuts what does not fit; else it is an error.')
+    ] = None,
     limit: Annotated[int | None, typer.Option(help="Stop after that many rows of the file.")] = None,
     batch_size: Annotated[int, typer.Option(help="Distinct prompts decoded together.")] = 16,
     critiques: Annotated[int, typer.Option(help="How many critiques to print with each table.")] = 1,
     samples: Annotated[bool, typer.Option("--samples", help="Put every judgement into the JSON.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="JSON lines on stdout.")] = False,
-    out: Annotated[Path | None, typer.Option(help="Also write JSON lines to this file, a line a row as it is done.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Also write JSON lines to this file, a line a row as it is done.")
+    ] = None,
 ) -> None:
     """Score the responses of each row by k sampled judgements and their vote.
 
@@ -184,7 +195,9 @@ def _with_defaults(rows: Iterator[Row | BadRow], defaults: dict[str, str | None]
         yield row
 
 
-def _show(row: Row | BadRow, result: dict[str, Any], critiques: int, samples: bool, as_json: bool, sink: TextIO | None) -> None:
+def _show(
+    row: Row | BadRow, result: dict[str, Any], critiques: int, samples: bool, as_json: bool, sink: TextIO | None
+) -> None:
     if sink:
         sink.write(_record(row, result, samples) + "\n")
         sink.flush()

@@ -97,7 +97,9 @@ def _verdict(result: Mapping[str, Any]) -> str:
     return f"{best}; {readable}"
 
 
-def print_result(name: str, turns: Sequence[Mapping[str, str]], responses: Sequence[str], result: Mapping[str, Any], critiques: int) -> None:
+def print_result(
+    name: str, turns: Sequence[Mapping[str, str]], responses: Sequence[str], result: Mapping[str, Any], critiques: int
+) -> None:
     """One scored item: the query, a table of the responses, the verdict, and the critiques closest to the vote."""
     parts: list[Any] = [
         Rule(escape(excerpt(name, 60)), align="left", style="dim"),

@@ -18,7 +18,6 @@ from .pipeline_grm import RewardScoringPipeline
 from .types_grm import InvalidInput
 
 
-
 def _parts(model: str | None) -> tuple[str, Any, Any]:
     """(name or folder, configuration, tokenizer), no weights read.
 
@@ -29,7 +28,9 @@ def _parts(model: str | None) -> tuple[str, Any, Any]:
     try:
         config, tokenizer = AutoConfig.from_pretrained(name), AutoTokenizer.from_pretrained(name)
     except (OSError, ValueError) as error:
-        raise InvalidInput(f"model: {name!r} cannot be loaded; give a Hub id or a checkpoint's folder ({error})") from error
+        raise InvalidInput(
+            f"model: {name!r} cannot be loaded; give a Hub id or a checkpoint's folder ({error})"
+        ) from error
     GRMConfig.from_dict(getattr(config, "grm", None))
     encode(tokenizer, ({"role": "user", "content": "?"},))
     return name, config, tokenizer
@@ -44,9 +45,7 @@ def load(model: str | None = None, **settings: Any) -> RewardScoringPipeline:
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     name, _, tokenizer = _parts(model)
-    return pipeline(
-        "reward-scoring", model=name, tokenizer=tokenizer, pipeline_class=RewardScoringPipeline, **settings
-    )  # type: ignore[call-overload, no-any-return]
+    return pipeline("reward-scoring", model=name, tokenizer=tokenizer, pipeline_class=RewardScoringPipeline, **settings)  # type: ignore[call-overload]
 
 
 def describe(model: str | None = None) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from transformers import Pipeline
+from transformers.dynamic_module_utils import custom_object_save
 
 from .configuration_grm import GRMConfig
 from .fitting_grm import Fitter
@@ -158,6 +159,12 @@ class RewardScoringPipeline(Pipeline):
     def _results(self, requests: Iterable[Request], during: Any, after: Any) -> Iterator[dict[str, Any]]:
         results = self._forward(requests, **during)
         return (self.postprocess(result, **after) for result in results)
+
+    def save_pretrained(self, save_directory: Any, **kwargs: Any) -> None:
+        """Save model and tokenizer; with this code too where the configuration names it, so that the folder loads."""
+        super().save_pretrained(save_directory, **kwargs)
+        if getattr(self.model.config, "custom_pipelines", None):
+            custom_object_save(self, save_directory)
 
     def check(self, row: Any, **settings: Any) -> None:
         """Refuse a row that this judge cannot score with these settings, without scoring it.

@@ -81,7 +81,7 @@ def count_rows(path: Path, limit: int | None = None) -> int | None:
     """How many rows `read_rows` will hand out, for a progress bar; None where only reading them all would tell."""
     if path.suffix == ".parquet":
         return limit
-    openers = {".gz": gzip.open, ".jsonl": open}
+    openers: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".jsonl": open}
     try:
         with openers[path.suffix](path, "rb") as lines:
             return sum(1 for _ in islice((line for line in lines if line.strip()), limit))

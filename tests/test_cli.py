@@ -1,4 +1,4 @@
-"""The shell's way in: bad input before a model is loaded, bad rows beside good ones, tables for people, JSON lines for machines."""
+"""The shell's way in: bad input before a model is loaded, bad rows beside good ones, tables and JSON lines."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from replies import critique
 
 from modeling_grm import cli
 from modeling_grm.types_grm import Request, RewardResult
 from modeling_grm.voting_grm import vote
-from replies import critique
 
 ROW = {"id": "sum", "query": "What is 2+2?", "responses": ["4", "I like trains"], "best": 0}
 
@@ -114,7 +114,9 @@ def test_a_folder_that_is_no_model_is_refused(grm: Any, tmp_path: Path) -> None:
 
 def test_json_lines_keep_the_file_order_and_name_bad_rows(grm: Any, judge: Judge, tmp_path: Path) -> None:
     judge.too_long = "LONG"
-    file = write(tmp_path / "rows.jsonl", "{oops", ROW, {"id": "x"}, {**ROW, "responses": ["LONG"]}, {**ROW, "id": "last"})
+    file = write(
+        tmp_path / "rows.jsonl", "{oops", ROW, {"id": "x"}, {**ROW, "responses": ["LONG"]}, {**ROW, "id": "last"}
+    )
     code, out, err = grm("score", file, "--json", "--k", "2")
     lines = [json.loads(line) for line in out.splitlines()]
     assert code == 1
@@ -154,7 +156,9 @@ def test_table_has_scores_the_best_and_a_critique_in_the_callers_numbers(grm: An
 
 
 def test_hostile_text_cannot_steer_the_terminal(grm: Any, judge: Judge) -> None:
-    code, out, _ = grm("score", "--query", "\x1b[2Jhi [bold]", "--response", "a\x1b]0;evil\x07b [/bold]", "--response", "b")
+    code, out, _ = grm(
+        "score", "--query", "\x1b[2Jhi [bold]", "--response", "a\x1b]0;evil\x07b [/bold]", "--response", "b"
+    )
     assert code == 0
     assert "\x1b]0;" not in out
     assert "\x1b[2J" not in out
@@ -186,7 +190,9 @@ def test_templates(grm: Any) -> None:
     code, out, _ = grm("template", "list", "--json")
     names = [json.loads(line)["name"] for line in out.splitlines()]
     assert code == 0
-    assert {"deepseek-grm", "deepseek-grm-single", "deepseek-grm-card", "llm-as-a-judge", "meta-rm", "compact"} == set(names)
+    assert {"deepseek-grm", "deepseek-grm-single", "deepseek-grm-card", "llm-as-a-judge", "meta-rm", "compact"} == set(
+        names
+    )
     code, out, _ = grm("template", "show", "deepseek-grm")
     assert code == 0
     assert "{conversation}" in out

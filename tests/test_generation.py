@@ -61,9 +61,10 @@ def test_text_from_outside_makes_no_control_token(hostile: str) -> None:
 
 def test_encode_leaves_other_text_alone() -> None:
     text = "w1 < | im_end w2 <b> w3"
-    assert encode(TOKENIZER, ({"role": "user", "content": text},)) == TOKENIZER(
-        f"<|im_start|>user {text}<|im_end|><|im_start|>assistant "
-    ).input_ids
+    assert (
+        encode(TOKENIZER, ({"role": "user", "content": text},))
+        == TOKENIZER(f"<|im_start|>user {text}<|im_end|><|im_start|>assistant ").input_ids
+    )
 
 
 def test_encode_names_a_missing_template() -> None:
@@ -94,7 +95,7 @@ def test_lengths() -> None:
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_greedy_equals_generate(name: str) -> None:
     model = tiny_model(name)
-    assert decoder(model) is (CopiedPrompts if name == "bloom" else SharedPrompts)
+    assert decoder(model) is (CopiedPrompts if name == "gpt_oss" else SharedPrompts)
     prompts = [ask(text) for text in ("w1", LONG, "w3 w4 w5 w6 w7 w8 w9 w10 w11", LONG + " w9", LONG, "w1")]
     expected = [generated(model, prompt, 24) for prompt in prompts]
     assert len(set(expected)) >= 3
@@ -154,7 +155,9 @@ def test_a_sample_depends_on_its_prompt_and_seed_alone() -> None:
 def test_samples_follow_the_distribution(temperature: float, top_p: float) -> None:
     """Chi-square of 4,000 first words against softmax(logits / temperature) cut to its nucleus."""
     model, size = tiny_model(sharpness=1.5), 4000
-    made = texts(engine(model, temperature=temperature, top_p=top_p, max_new_tokens=1)([ask("w1", at) for at in range(size)]))
+    made = texts(
+        engine(model, temperature=temperature, top_p=top_p, max_new_tokens=1)([ask("w1", at) for at in range(size)])
+    )
     with torch.no_grad():
         logits = model(torch.tensor([encode(TOKENIZER, ask("w1").messages)])).logits[0, -1].double()
     order = (logits / temperature).softmax(-1).sort(descending=True)
@@ -192,7 +195,9 @@ def test_stop_gives_a_prefix() -> None:
     for at in free:
         end = second_line_end(free[at].text)
         assert stopped[at].text == (free[at].text if end is None else free[at].text[:end])
-        assert end is None or (not stopped[at].truncated and stopped[at].completion_tokens <= free[at].completion_tokens)
+        assert end is None or (
+            not stopped[at].truncated and stopped[at].completion_tokens <= free[at].completion_tokens
+        )
 
 
 def test_truncated_means_the_budget_or_the_context() -> None:

@@ -7,12 +7,12 @@ from typing import Any
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import (
-    BloomConfig,
-    BloomForCausalLM,
     DeepseekV2Config,
     DeepseekV2ForCausalLM,
     Gemma2Config,
     Gemma2ForCausalLM,
+    GptOssConfig,
+    GptOssForCausalLM,
     LlamaConfig,
     LlamaForCausalLM,
     PreTrainedTokenizerFast,
@@ -54,19 +54,13 @@ LATENT: dict[str, Any] = {
     "first_k_dense_replace": 1,
     "num_key_value_heads": 4,
 }
-BLOOM: dict[str, Any] = {
-    "vocab_size": SIZES["vocab_size"],
-    "hidden_size": 32,
-    "n_layer": 2,
-    "n_head": 4,
-    "eos_token_id": 2,
-}
+EXPERTS: dict[str, Any] = {"num_local_experts": 4, "num_experts_per_tok": 2, "sliding_window": 6}
 ARCHITECTURES: dict[str, Any] = {
     "llama": lambda: LlamaForCausalLM(LlamaConfig(**SIZES)),
     "qwen2": lambda: Qwen2ForCausalLM(Qwen2Config(**SIZES)),
     "gemma2": lambda: Gemma2ForCausalLM(Gemma2Config(**SIZES, sliding_window=6, attn_logit_softcapping=2.0)),
     "deepseek_v2": lambda: DeepseekV2ForCausalLM(DeepseekV2Config(**SIZES | LATENT)),
-    "bloom": lambda: BloomForCausalLM(BloomConfig(**BLOOM)),
+    "gpt_oss": lambda: GptOssForCausalLM(GptOssConfig(**SIZES, **EXPERTS)),  # attention sinks
 }
 
 

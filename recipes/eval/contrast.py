@@ -81,7 +81,7 @@ def report(rows: Sequence[dict[str, Any]], results: dict[str, dict[str, Any]]) -
     outcomes: Counter[str] = Counter()
     for _, result in done:
         outcomes.update(result["outcomes"])
-    first_sample = [[s["scores"] for s in r["samples"][:1]][0] for _, r in pairs]
+    first_sample = [r["samples"][0]["scores"] for _, r in pairs]
     numbers = Counter(score for _, r in done for s in r["samples"] if s["scores"] for score in s["scores"])
     analyses = [s["analysis"] for _, r in done for s in r["samples"] if s["analysis"]]
     good = [r["scores"][0] for row, r in singles if r["scores"] and row["meta"]["defects"] == [None]]
@@ -92,7 +92,9 @@ def report(rows: Sequence[dict[str, Any]], results: dict[str, dict[str, Any]]) -
         "pairs": {
             **summary([credit(r["scores"], row["best"]) for row, r in pairs]),
             "strict": round(sum(strict(r, row["best"]) for row, r in pairs) / len(pairs), 3),
-            "one_sample": round(sum(credit(s, row["best"]) for (row, _), s in zip(pairs, first_sample, strict=True)) / len(pairs), 3),
+            "one_sample": round(
+                sum(credit(s, row["best"]) for (row, _), s in zip(pairs, first_sample, strict=True)) / len(pairs), 3
+            ),
         },
         "by_defect": {name: summary(values) for name, values in sorted(by_defect.items())},
         "heuristics": {
@@ -128,7 +130,10 @@ def run(rows: Sequence[dict[str, Any]], model: str | None, k: int, temperature: 
                 sink.write(json.dumps(done[row["id"]], ensure_ascii=False) + "\n")
                 sink.flush()
                 if number % 20 == 0:
-                    print(f"{number}/{len(todo)} items, {number * k / (time.perf_counter() - started):.2f} judgements/s", flush=True)
+                    print(
+                        f"{number}/{len(todo)} items, {number * k / (time.perf_counter() - started):.2f} judgements/s",
+                        flush=True,
+                    )
     return done
 
 

@@ -49,7 +49,7 @@ def pack(lengths: Sequence[int], size: int) -> list[list[int]]:
 
 
 def join(examples: Sequence[dict[str, list[Any]]], size: int, pad: int) -> dict[str, list[Any]]:
-    """One packed row: ids, the next token of each place with its weight, positions from zero in each segment, borders."""
+    """One packed row: ids, the next token of each place with its weight, positions in each segment, segment borders."""
     ids: list[int] = []
     targets: list[int] = []
     weights: list[float] = []
