@@ -5,17 +5,26 @@ What can be refused without the weights (no such folder, no chat template, unrea
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 from transformers import AutoConfig, AutoTokenizer, pipeline
-from transformers.utils import logging
+from transformers.utils import find_adapter_config_file, logging
 
 from .configuration_grm import GRMConfig
 from .embedded import embedded_judge
 from .generation_grm import context_length, encode
 from .pipeline_grm import RewardScoringPipeline
 from .types_grm import InvalidInput
+
+
+def _base(name: str) -> str:
+    """Where a checkpoint's configuration and tokenizer stand: a LoRA adapter's are those of its base."""
+    found = None if (Path(name) / "config.json").is_file() else find_adapter_config_file(name)
+    if found is None:
+        return name
+    return str(json.loads(Path(found).read_text(encoding="utf-8"))["base_model_name_or_path"])
 
 
 def _parts(model: str | None) -> tuple[str, Any, Any]:
@@ -26,8 +35,9 @@ def _parts(model: str | None) -> tuple[str, Any, Any]:
     """
     name = str(embedded_judge()) if model is None else model
     try:
-        config, tokenizer = AutoConfig.from_pretrained(name), AutoTokenizer.from_pretrained(name)
-    except (OSError, ValueError) as error:
+        base = _base(name)
+        config, tokenizer = AutoConfig.from_pretrained(base), AutoTokenizer.from_pretrained(base)
+    except (OSError, ValueError, KeyError) as error:
         raise InvalidInput(
             f"model: {name!r} cannot be loaded; give a Hub id or a checkpoint's folder ({error})"
         ) from error
@@ -36,8 +46,8 @@ def _parts(model: str | None) -> tuple[str, Any, Any]:
     return name, config, tokenizer
 
 
-def load(model: str | None = None, **settings: Any) -> RewardScoringPipeline:
-    """The pipeline of a checkpoint, quietly.
+def load(model: str | None = None, **settings: Any) -> Any:
+    """The `RewardScoringPipeline` of a checkpoint or a LoRA adapter, quietly.
 
     Raises:
         InvalidInput: see `_parts`; nothing of the weights has been read then.
@@ -45,7 +55,9 @@ def load(model: str | None = None, **settings: Any) -> RewardScoringPipeline:
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     name, _, tokenizer = _parts(model)
-    return pipeline("reward-scoring", model=name, tokenizer=tokenizer, pipeline_class=RewardScoringPipeline, **settings)  # type: ignore[call-overload]
+    task: Any = "reward-scoring"
+    made: Any = pipeline(task, model=name, tokenizer=tokenizer, pipeline_class=RewardScoringPipeline, **settings)
+    return made
 
 
 def describe(model: str | None = None) -> dict[str, Any]:

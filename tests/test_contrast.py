@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from modeling_grm.data.contrast import __main__ as command
-from modeling_grm.data.contrast.build import build, split_of
+from modeling_grm.data.contrast.build import HUMAN_SHARE, build, split_of
 from modeling_grm.data.contrast.defects import DEFECTS, last_number, with_answer
 from modeling_grm.data.contrast.instructions import INSTRUCTIONS, Instruction
 from modeling_grm.data.contrast.phrases import EMPTY, LANGUAGES, REFUSALS, pool
@@ -367,7 +367,7 @@ def test_single_responses_are_good_and_bad(contrast: Contrast) -> None:
 def test_every_defect_is_the_main_one_equally_often(contrast: Contrast) -> None:
     counts = Counter(row["subset"] for row in contrast.train)
     human = counts.pop("human_preference")
-    assert human == TRAIN // 16 or human == sum(is_human(row) for row in contrast.train)
+    assert human == TRAIN // HUMAN_SHARE
     assert set(counts) == set(DEFECTS)
     assert max(counts.values()) - min(counts.values()) <= 1
 

@@ -137,6 +137,16 @@ def run(rows: Sequence[dict[str, Any]], model: str | None, k: int, temperature: 
     return done
 
 
+def swap_audit(rows: Sequence[dict[str, Any]], model: str | None, count: int, temperature: float) -> dict[str, Any]:
+    """Scores `count` pairs (k = 2) as they are and with the responses swapped: how often do the scores swap too?"""
+    pairs = [row for row in rows if len(row["responses"]) == 2][:: max(1, len(rows) // count)][:count]
+    swapped = [{**row, "responses": row["responses"][::-1]} for row in pairs]
+    pipe = load(model)
+    there, back = (pipe(items, k=2, temperature=temperature) for items in (pairs, swapped))
+    same = sum(a["scores"] == (b["scores"] and b["scores"][::-1]) for a, b in zip(there, back, strict=True))
+    return {"outputs": 4 * len(pairs), "pairs": len(pairs), "scores_swap": round(same / len(pairs), 3)}
+
+
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -146,6 +156,7 @@ def main() -> None:
     parser.add_argument("--k", type=int, default=8)
     parser.add_argument("--temperature", type=float, default=0.7)
     parser.add_argument("--limit", type=int, help="only that many items, evenly spread over the file")
+    parser.add_argument("--audit", type=int, default=0, help="also score that many pairs with the responses swapped")
     args = parser.parse_args()
     with gzip.open(args.rows, "rt", encoding="utf-8") as lines:
         rows = [json.loads(line) for line in lines]
@@ -153,6 +164,8 @@ def main() -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     results = run(rows, args.model, args.k, args.temperature, args.out / "results.jsonl")
     figures = report(rows, results)
+    if args.audit:
+        figures["swap_audit"] = swap_audit(rows, args.model, args.audit, args.temperature)
     (args.out / "report.json").write_text(json.dumps(figures, indent=2) + "\n")
     print(json.dumps(figures, indent=2))
 

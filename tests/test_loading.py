@@ -1,0 +1,60 @@
+"""Names become pipelines: folders, adapters and clear refusals before the weights."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from peft import LoraConfig, get_peft_model
+from tiny import tiny_model, tiny_tokenizer
+
+from modeling_grm.loading import describe, load
+from modeling_grm.types_grm import InvalidInput
+
+ASKED = ("w1 w2", ["w3", "w4 w5"])
+SETTINGS: dict[str, Any] = {"k": 2, "max_new_tokens": 4, "template": "{conversation} {responses}"}
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Path:
+    folder = tmp_path / "model"
+    model = tiny_model()
+    model.config.grm = {"template": "compact", "k": 3}
+    model.save_pretrained(folder)
+    tiny_tokenizer().save_pretrained(folder)
+    return folder
+
+
+def test_a_folder_is_loaded_and_described(checkpoint: Path) -> None:
+    facts = describe(str(checkpoint))
+    assert facts["architecture"] == "LlamaForCausalLM"
+    assert (facts["context_tokens"], facts["template"], facts["k"]) == (256, "compact", 3)
+    assert facts["brings_its_own_pipeline"] is False
+    assert load(str(checkpoint))(*ASKED, **SETTINGS)["k"] == 2
+
+
+def test_an_adapter_finds_its_base(checkpoint: Path, tmp_path: Path) -> None:
+    model = get_peft_model(tiny_model(), LoraConfig(r=2, target_modules="all-linear", init_lora_weights=False))
+    model.peft_config["default"].base_model_name_or_path = str(checkpoint)
+    model.save_pretrained(tmp_path / "adapter")
+    pipe = load(str(tmp_path / "adapter"))
+    assert any("lora" in name for name, _ in pipe.model.named_parameters())
+    assert pipe(*ASKED, **SETTINGS)["k"] == 2
+    assert describe(str(tmp_path / "adapter"))["context_tokens"] == 256
+
+
+def test_refused_before_the_weights(checkpoint: Path, tmp_path: Path) -> None:
+    for weights in checkpoint.glob("*.safetensors"):
+        weights.write_bytes(b"not weights")
+    config = json.loads((checkpoint / "config.json").read_text())
+    (checkpoint / "config.json").write_text(json.dumps(config | {"grm": {"kk": 3}}))
+    with pytest.raises(InvalidInput, match="kk"):
+        load(str(checkpoint))
+    (checkpoint / "config.json").write_text(json.dumps(config))
+    (checkpoint / "chat_template.jinja").unlink()
+    with pytest.raises(InvalidInput, match="no chat template"):
+        load(str(checkpoint))
+    with pytest.raises(InvalidInput, match="model: .* cannot be loaded"):
+        load(str(tmp_path / "nothing"))
