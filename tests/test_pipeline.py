@@ -153,7 +153,9 @@ def test_a_seed_repeats(pipe: RewardScoringPipeline) -> None:
 
 
 def test_swapping_the_responses_swaps_the_scores(pipe: RewardScoringPipeline) -> None:
-    plain, swapped = pipe("What is 2+2?", ["4", "trains"], k=8), pipe("What is 2+2?", ["trains", "4"], k=8)
+    plain = pipe("What is 2+2?", ["4", "trains"], k=8, quorum=0.1)
+    swapped = pipe("What is 2+2?", ["trains", "4"], k=8, quorum=0.1)
+    assert plain["scores"] is not None
     assert swapped["scores"] == plain["scores"][::-1]
     assert swapped["best"] == (None if plain["best"] is None else 1 - plain["best"])
 
@@ -199,7 +201,7 @@ def test_principles_and_reference_are_of_the_call_or_of_the_row(pipe: RewardScor
 def test_the_users_own_template(pipe: RewardScoringPipeline) -> None:
     own = "{conversation}\n{responses}\nScores: {example}"
     assert pipe(ROW, template=own)["k"] == 4
-    with pytest.raises(InvalidInput, match="has no {extras}"):
+    with pytest.raises(InvalidInput, match=r"has no \{extras\}"):
         pipe(ROW, template=own, reference="4")
 
 

@@ -136,7 +136,7 @@ print(json.dumps({"results": results, "refusal": refusal, "copied": copied}))
 
 
 def test_it_judges_where_the_package_is_missing(folder: Path, tmp_path: Path) -> None:
-    """A fresh process in an empty folder, no search path, its own module cache; saved again it still brings its code."""
+    """A fresh process in an empty folder with its own module cache; what it saves brings the code along again."""
     empty = tmp_path / "empty"
     empty.mkdir()
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "HF_", "GRM_"))}

@@ -28,10 +28,11 @@ CLOCKS: dict[str, Callable[[], float]] = {"wall": time.perf_counter, "cpu": time
 
 
 def long_prompt(tokenizer: Any, tokens: int) -> tuple[dict[str, str], ...]:
-    """A user message whose chat has about that many tokens."""
-    empty = len(encode(tokenizer, ({"role": "user", "content": ""},)))
-    a_sentence = len(tokenizer(SENTENCE, add_special_tokens=False)["input_ids"])
-    return ({"role": "user", "content": SENTENCE * round((tokens - empty) / a_sentence)},)
+    """The shortest user message of whole sentences whose chat has at least that many tokens."""
+    content = SENTENCE
+    while len(encode(tokenizer, ({"role": "user", "content": content},))) < tokens:
+        content += SENTENCE
+    return ({"role": "user", "content": content},)
 
 
 def usual_way(model: Any, ids: torch.Tensor) -> int:
