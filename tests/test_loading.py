@@ -56,5 +56,5 @@ def test_refused_before_the_weights(checkpoint: Path, tmp_path: Path) -> None:
     (checkpoint / "chat_template.jinja").unlink()
     with pytest.raises(InvalidInput, match="no chat template"):
         load(str(checkpoint))
-    with pytest.raises(InvalidInput, match="model: .* cannot be loaded"):
+    with pytest.raises(InvalidInput, match=r"model: .* cannot be loaded"):
         load(str(tmp_path / "nothing"))
