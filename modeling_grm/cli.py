@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import time
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -243,6 +244,7 @@ def info(
 
 def main() -> None:
     """The console script: bad input becomes one line on stderr and exit code 2."""
+    warnings.simplefilter("ignore", FutureWarning)  # renames inside transformers and peft are nothing to a user
     try:
         app()
     except (InvalidInput, ImportError) as error:
