@@ -139,7 +139,8 @@ def run(rows: Sequence[dict[str, Any]], model: str | None, k: int, temperature: 
 
 def swap_audit(rows: Sequence[dict[str, Any]], model: str | None, count: int, temperature: float) -> dict[str, Any]:
     """Scores `count` pairs (k = 2) as they are and with the responses swapped: how often do the scores swap too?"""
-    pairs = [row for row in rows if len(row["responses"]) == 2][:: max(1, len(rows) // count)][:count]
+    pairs = [row for row in rows if len(row["responses"]) == 2]
+    pairs = pairs[:: max(1, len(pairs) // count)][:count]
     swapped = [{**row, "responses": row["responses"][::-1]} for row in pairs]
     pipe = load(model)
     there, back = (pipe(items, k=2, temperature=temperature) for items in (pairs, swapped))
