@@ -2,6 +2,7 @@
 
     grm score FILE --k 8            a table with critiques; --json for JSON lines
     grm score --query Q --response A --response B
+    grm score FILE --backend openai --base-url http://127.0.0.1:8000/v1 --model M
     grm template list | show NAME
     grm info [MODEL]
 
@@ -132,9 +133,21 @@ def score(
     query: Annotated[str | None, typer.Option(help="Score one query instead of a file.")] = None,
     response: Annotated[list[str] | None, typer.Option(help="A response to --query; repeat it for more.")] = None,
     model: Model = None,
+    backend: Annotated[
+        str, typer.Option(help="Engine: transformers, vllm, or openai for any OpenAI-compatible server.")
+    ] = "transformers",
+    base_url: Annotated[
+        str | None,
+        typer.Option(help="openai: the server, such as http://127.0.0.1:8000/v1; Hugging Face's if left out."),
+    ] = None,
+    concurrency: Annotated[int | None, typer.Option(help="openai: requests in flight, 16 if left out.")] = None,
+    dtype: Annotated[
+        str | None, typer.Option(help="float32, bfloat16 or float16; on a CPU the faster one if left out.")
+    ] = None,
     k: Annotated[int | None, typer.Option(help="Judgements a row; the model's own default if left out.")] = None,
     temperature: Annotated[float | None, typer.Option(help="0 is greedy.")] = None,
     top_p: Annotated[float | None, typer.Option(help="Nucleus mass, (0, 1].")] = None,
+    top_k: Annotated[int | None, typer.Option(help="Sample from that many likeliest tokens; 0 is all.")] = None,
     max_new_tokens: Annotated[int | None, typer.Option(help="Token budget of one judgement.")] = None,
     seed: Annotated[int, typer.Option(help="Orders and random streams depend on it and on the row's content.")] = 0,
     template: Annotated[str | None, typer.Option(help="A name of `grm template list`.")] = None,
@@ -143,8 +156,13 @@ def score(
     truncation: Annotated[
         str | None, typer.Option(help='"middle" cuts what does not fit; else it is an error.')
     ] = None,
+    constrain: Annotated[
+        str | None, typer.Option(help='"scores" makes an unreadable judgement write one more line, of scores only.')
+    ] = None,
     limit: Annotated[int | None, typer.Option(help="Stop after that many rows of the file.")] = None,
-    batch_size: Annotated[int, typer.Option(help="Distinct prompts decoded together.")] = 16,
+    batch_size: Annotated[
+        int | None, typer.Option(help="Distinct prompts at work together; the engine's own choice if left out.")
+    ] = None,
     critiques: Annotated[int, typer.Option(help="How many critiques to print with each table.")] = 1,
     samples: Annotated[bool, typer.Option("--samples", help="Put every judgement into the JSON.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="JSON lines on stdout.")] = False,
@@ -159,8 +177,8 @@ def score(
     grm score --query "What is 2+2?" --response 4 --response "I like trains"
     """
     settings = {
-        "k": k, "temperature": temperature, "top_p": top_p, "max_new_tokens": max_new_tokens, "template": template,
-        "truncation": truncation,
+        "k": k, "temperature": temperature, "top_p": top_p, "top_k": top_k, "max_new_tokens": max_new_tokens,
+        "template": template, "truncation": truncation, "constrain": constrain,
     }  # fmt: skip
     checked = GRMConfig().override(**settings)
     score_range(checked.template)
@@ -168,7 +186,7 @@ def score(
     defaults = {"principles": principles, "reference": reference}
     Request("?", ["?"], **defaults)
     total = count_rows(file, limit) if file else 1
-    pipe = load(model, batch_size=batch_size)
+    pipe = load(model, backend, base_url=base_url, concurrency=concurrency, dtype=dtype, batch_size=batch_size)
     given = {name: value for name, value in settings.items() if value is not None} | {"seed": seed}
     tally = Tally()
     with ExitStack() as open_:

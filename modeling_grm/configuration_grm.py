@@ -9,6 +9,7 @@ from typing import Any
 from .types_grm import InvalidInput
 
 TRUNCATION = (None, "middle")
+CONSTRAIN = (None, "scores")
 
 
 def _require(ok: bool, name: str, value: object, way_out: str) -> None:
@@ -30,9 +31,12 @@ class GRMConfig:
         k_meta: how many samples the meta RM lets vote; None means k // 2 when there is a meta RM.
         temperature: 0 is greedy; the paper samples at 0.5 (section 4.1).
         top_p: nucleus mass of each sampled token, (0, 1].
+        top_k: how many of the likeliest tokens each is sampled from; 0 means all.
         max_new_tokens: budget of one judgement.
         quorum: least share of the k samples that must be OK, (0, 1]; at least one always must.
         truncation: None refuses a prompt that does not fit; "middle" cuts the longest texts in their middle.
+        constrain: None takes what is written; "scores" lets a judgement without a readable scores line write one more
+            line, in which only scores can stand.
         meta_rm: Hub id or folder of the meta RM that guides the vote.
         base: what the checkpoint was made from; results name it.
     """
@@ -42,9 +46,11 @@ class GRMConfig:
     k_meta: int | None = None
     temperature: float = 0.5
     top_p: float = 1.0
+    top_k: int = 0
     max_new_tokens: int = 1024
     quorum: float = 0.5
     truncation: str | None = None
+    constrain: str | None = None
     meta_rm: str | None = None
     base: str | None = None
 
@@ -67,6 +73,9 @@ class GRMConfig:
             isinstance(self.top_p, (int, float)) and 0 < self.top_p <= 1, "top_p", self.top_p, "give a number in (0, 1]"
         )
         _require(
+            _is_int(self.top_k) and self.top_k >= 0, "top_k", self.top_k, "give a whole number; 0 means all tokens"
+        )
+        _require(
             _is_int(self.max_new_tokens) and self.max_new_tokens >= 1,
             "max_new_tokens",
             self.max_new_tokens,
@@ -79,6 +88,7 @@ class GRMConfig:
             "give a share in (0, 1]",
         )
         _require(self.truncation in TRUNCATION, "truncation", self.truncation, 'give None or "middle"')
+        _require(self.constrain in CONSTRAIN, "constrain", self.constrain, 'give None or "scores"')
 
     def override(self, **settings: Any) -> GRMConfig:
         """The same settings with those given (None means: as it was) put in their place."""

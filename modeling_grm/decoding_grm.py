@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from copy import copy, deepcopy
 from inspect import signature
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -106,6 +107,14 @@ class _OwnLayer(DynamicLayer):
 
     def get_seq_length(self) -> int:
         return self.length
+
+    def picked(self, rows: Sequence[int]) -> _OwnLayer:
+        """A copy with some of the rows."""
+        copied = _OwnLayer()
+        if self.keys is not None:
+            copied.keys, copied.values = self.keys[list(rows)], self.values[list(rows)]
+        copied.length, copied.rows, copied.is_initialized = self.length, len(rows), self.is_initialized
+        return copied
 
 
 def moves(alive: Sequence[bool]) -> list[int]:
@@ -232,10 +241,20 @@ class SharedPrompts:
         with _attention(self.model, ATTENTION):
             return self.model(input_ids=tokens[:, None], **where, shared_prompts=self).logits[:, -1]
 
+    def peek(self, rows: Sequence[int], tokens: Any) -> Any:
+        """Logits behind other tokens than the next ones, for some rows, (rows,) -> (rows, vocabulary); no trace."""
+        fork = copy(self)
+        fork.own = [layer.picked(rows) for layer in self.own]
+        fork.cache = Cache(layers=list(fork.own))
+        fork.prompt_of = [self.prompt_of[row] for row in rows]
+        fork._place()
+        return fork.step(tokens)
+
     @torch.inference_mode()
     def keep(self, order: Sequence[int]) -> None:
         """Row `order[i]` becomes row i; the others are gone, and prompts without rows with them."""
-        _fill_gaps((part for layer in self.own for part in (layer.keys, layer.values)), order)
+        own = (part for layer in self.own for part in (layer.keys, layer.values) if part is not None)
+        _fill_gaps(own, order)  # none yet where rows ended with their first token
         for layer in self.own:
             layer.rows = len(order)
         self.prompt_of = [self.prompt_of[old] for old in order]
@@ -311,6 +330,13 @@ class CopiedPrompts:
         """As `SharedPrompts.step`."""
         self.mask = pad(self.mask, (0, 1), value=1)
         return _forward(self.model, tokens[:, None], self.mask, self.cache)
+
+    def peek(self, rows: Sequence[int], tokens: Any) -> Any:
+        """As `SharedPrompts.peek`."""
+        fork = copy(self)
+        fork.cache = deepcopy(self.cache)
+        fork.keep(rows)
+        return fork.step(tokens)
 
     @torch.inference_mode()
     def keep(self, order: Sequence[int]) -> None:

@@ -15,9 +15,12 @@ from random import Random
 from typing import Any
 
 import torch
-from transformers import LogitsProcessorList, TemperatureLogitsWarper, TopPLogitsWarper
+from transformers import LogitsProcessorList, TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
 
+from .constraint_grm import ScoresLine
 from .decoding_grm import decoder, moves
+from .parsing_grm import opens_number
+from .slots_grm import slots
 from .types_grm import Completion, InvalidInput, Prompt
 
 LOOKAHEAD = 4  # batches read ahead, so that prompts of like length can share one
@@ -51,12 +54,20 @@ def _control_tokens(tokenizer: Any) -> list[str]:
     return sorted(text for text in texts | set(tokenizer.all_special_tokens) if text.strip())
 
 
-def encode(tokenizer: Any, messages: Sequence[dict[str, str]]) -> list[int]:
-    """Chat messages as the token ids that open the assistant's turn.
+def plain(tokenizer: Any, messages: Sequence[dict[str, str]]) -> list[dict[str, str]]:
+    """The messages without control tokens in their contents: text from outside is data.
 
-    The template alone places BOS, so there is never a second one. Text from outside is data: where a message's content
-    spells a control token (`<|im_end|>`, `<s>`, ...), a space is put after its first character, so that it reaches the
-    model as plain text (`< |im_end|>`). The control tokens that the chat template writes are untouched.
+    Where a content spells one (`<|im_end|>`, `<s>`, ...), a space is put after its first character, so that it reaches
+    the model as plain text (`< |im_end|>`).
+    """
+    control = re.compile(f"(?=(?:{'|'.join(map(re.escape, _control_tokens(tokenizer))) or '(?!)'}))(.)", re.DOTALL)
+    return [{**message, "content": control.sub(r"\1 ", message["content"])} for message in messages]
+
+
+def encode(tokenizer: Any, messages: Sequence[dict[str, str]]) -> list[int]:
+    """Chat messages, made `plain`, as the token ids that open the assistant's turn.
+
+    The template alone places BOS, so there is never a second one.
 
     Raises:
         InvalidInput: the tokenizer has no chat template, or its template refuses the messages.
@@ -66,10 +77,8 @@ def encode(tokenizer: Any, messages: Sequence[dict[str, str]]) -> list[int]:
             "model: its tokenizer has no chat template; use an instruction-tuned model, or set "
             "tokenizer.chat_template and save the tokenizer into the model's folder"
         )
-    control = re.compile(f"(?=(?:{'|'.join(map(re.escape, _control_tokens(tokenizer))) or '(?!)'}))(.)", re.DOTALL)
-    plain = [{**message, "content": control.sub(r"\1 ", message["content"])} for message in messages]
     try:
-        text = tokenizer.apply_chat_template(plain, tokenize=False, add_generation_prompt=True)
+        text = tokenizer.apply_chat_template(plain(tokenizer, messages), tokenize=False, add_generation_prompt=True)
     except Exception as error:  # jinja2 is not imported here, and templates raise its errors on purpose
         raise InvalidInput(f"messages: the model's chat template refuses them: {error}") from error
     return list(tokenizer(text, add_special_tokens=False)["input_ids"])
@@ -77,9 +86,10 @@ def encode(tokenizer: Any, messages: Sequence[dict[str, str]]) -> list[int]:
 
 @dataclass
 class _Asked:
-    """A distinct prompt and the samples wanted of it, as (index, seed)."""
+    """A distinct prompt of n responses and the samples wanted of it, as (index, seed)."""
 
     ids: list[int]
+    n: int
     samples: list[tuple[int, int]] = field(default_factory=list)
 
 
@@ -92,9 +102,19 @@ class _Row:
     stream: Random
     budget: int
     ids: list[int] = field(default_factory=list)
+    numbers: dict[int, dict[int, float]] = field(default_factory=dict)
+    line: ScoresLine | None = None
+    forced: list[int] | None = None  # what is still to be written of the line's opening; None while the text is free
 
     def completion(self, text: str, truncated: bool = False) -> Completion:
-        return Completion(text, truncated, len(self.asked.ids), len(self.ids))
+        constrained = self.forced is not None
+        return Completion(text, truncated, len(self.asked.ids), len(self.ids), None, constrained, self.numbers)
+
+    def open_line(self, opening: Sequence[int], ended: bool) -> None:
+        """Go on with a scores line, in the place of the token that ended the text if one did."""
+        self.forced = list(opening)
+        if ended:
+            self.ids[-1] = self.forced.pop(0)
 
 
 class TransformersGenerator:
@@ -112,9 +132,12 @@ class TransformersGenerator:
         tokenizer: its tokenizer, with a chat template.
         temperature: 0 is greedy.
         top_p: nucleus mass, (0, 1]; below 1 each step sorts the vocabulary.
+        top_k: how many of the likeliest tokens are sampled from; 0 means all.
         max_new_tokens: budget of one completion; the model's context may end it earlier.
         stop: where the text so far may end, or None to go on; asked whenever a token brings a new line. The text up to
             that place is the completion: a prefix of what would have been written without it.
+        line: the scores line for n responses. A judgement that ended without a readable one, at the budget too, then
+            goes on with it, masked so that nothing but n scores can stand in it; the budget has room for it.
         batch_size: distinct prompts decoded at once, each with all its samples.
     """
 
@@ -125,15 +148,20 @@ class TransformersGenerator:
         *,
         temperature: float,
         top_p: float = 1.0,
+        top_k: int = 0,
         max_new_tokens: int,
         stop: Callable[[str], int | None] | None = None,
+        line: Callable[[int], ScoresLine] | None = None,
         batch_size: int = 16,
     ) -> None:
         self.model, self.tokenizer, self.stop, self.batch_size = model.eval(), tokenizer, stop, batch_size
+        self.line, self.slots = line, slots(tokenizer)
         self.greedy, self.max_new_tokens = temperature == 0, max_new_tokens
         self.warpers = LogitsProcessorList()
         if temperature not in (0, 1):
             self.warpers.append(TemperatureLogitsWarper(float(temperature)))
+        if top_k:
+            self.warpers.append(TopKLogitsWarper(top_k))
         if top_p < 1:
             self.warpers.append(TopPLogitsWarper(top_p))
         self.context = context_length(model)
@@ -163,9 +191,9 @@ class TransformersGenerator:
                 if len(window) == LOOKAHEAD * self.batch_size:
                     yield list(window.values())
                     window = {}
-                ids = encode(self.tokenizer, prompt.messages)
-                check_length(len(ids), 1, self.context)
-                window[key] = _Asked(ids)
+                ids, n = encode(self.tokenizer, prompt.messages), len(prompt.order)
+                check_length(len(ids), 1 + self._reserve(n), self.context)
+                window[key] = _Asked(ids, n)
             window[key].samples.append((index, prompt.seed))
         yield list(window.values())
 
@@ -181,7 +209,7 @@ class TransformersGenerator:
             raise
         except Exception as failure:
             error = f"{type(failure).__name__}: {failure}"
-        left = [_Asked(asked.ids, [one for one in asked.samples if one[0] not in finished]) for asked in batch]
+        left = [_Asked(asked.ids, asked.n, [one for one in asked.samples if one[0] not in finished]) for asked in batch]
         left = [asked for asked in left if asked.samples]
         if len(left) == 1:
             for index, _ in left[0].samples:
@@ -192,10 +220,27 @@ class TransformersGenerator:
 
     def _rows(self, batch: list[_Asked]) -> list[_Row]:
         return [
-            _Row(asked, index, Random(seed), min(self.max_new_tokens, self.context - len(asked.ids)))
+            _Row(asked, index, Random(seed), self._budget(asked), line=self.line(asked.n) if self.line else None)
             for asked in batch
             for index, seed in asked.samples
         ]
+
+    def _reserve(self, n: int) -> int:
+        """Tokens kept for a scores line.
+
+        Raises:
+            InvalidInput: `max_new_tokens` has no room for one.
+        """
+        reserve = self.slots.reserve(self.line(n)) if self.line else 0
+        if reserve >= self.max_new_tokens:
+            raise InvalidInput(
+                f"max_new_tokens: {self.max_new_tokens} has no room for a critique and a scores line of {n}; "
+                f"give more than {reserve}, or constrain=None"
+            )
+        return reserve
+
+    def _budget(self, asked: _Asked) -> int:
+        return min(self.max_new_tokens, self.context - len(asked.ids)) - self._reserve(asked.n)
 
     def _decode(self, batch: list[_Asked]) -> Iterator[tuple[int, Completion]]:
         """One batch to its end; rows leave as they finish."""
@@ -204,16 +249,54 @@ class TransformersGenerator:
         state = self.state(self.model, [asked.ids for asked in batch], prompt_of)
         logits = state.start()
         while True:
-            tokens = self._drawn(logits, rows)
-            done = [self._ended(row, token) for row, token in zip(rows, tokens.tolist(), strict=True)]
+            drawn = self._drawn(self._masked(logits, rows), rows).tolist()
+            self._note_numbers(state, logits, rows, drawn)
+            done = [self._taken(row, token) for row, token in zip(rows, drawn, strict=True)]
             yield from ((row.index, end) for row, end in zip(rows, done, strict=True) if end is not None)
             order = moves([end is None for end in done])
             if not order:
                 return
             if len(order) < len(rows):
                 state.keep(order)
-                rows, tokens = [rows[old] for old in order], tokens[order]
-            logits = state.step(tokens)
+                rows = [rows[old] for old in order]
+            logits = state.step(torch.tensor([row.ids[-1] for row in rows], device=logits.device))
+
+    def _masked(self, logits: Any, rows: Sequence[_Row]) -> Any:
+        """Only what may stand next in the rows that write a scores line."""
+        bound = {at: self._legal(row) for at, row in enumerate(rows) if row.forced is not None}
+        if bound:
+            logits = logits.clone()
+        for at, legal in bound.items():
+            kept = logits[at, legal]
+            logits[at] = -torch.inf
+            logits[at, legal] = kept
+        return logits
+
+    def _legal(self, row: _Row) -> list[int]:
+        assert row.line is not None
+        return row.forced[:1] if row.forced else self.slots.legal(row.ids, self._list(row), row.line, self._text)
+
+    def _list(self, row: _Row) -> str:
+        return self._text(row.ids).rpartition("{")[2]
+
+    def _note_numbers(self, state: Any, logits: Any, rows: Sequence[_Row], drawn: Sequence[int]) -> None:
+        """Keep how likely each number was wherever a score begins."""
+        begun = {at: place for at, row in enumerate(rows) if (place := self._number_at(row, drawn[at])) is not None}
+        found = {at: self.slots.chances(logits[at]) for at in begun}
+        unsure = [at for at, chances in found.items() if self.slots.undecided(chances)]
+        if unsure:
+            behind = state.peek(unsure, torch.tensor([self.slots.one] * len(unsure), device=logits.device))
+            for at, one in zip(unsure, behind, strict=True):
+                found[at] = self.slots.decided(found[at], self.slots.digits(one))
+        for at, place in begun.items():
+            rows[at].numbers[place] = found[at]
+
+    def _number_at(self, row: _Row, token: int) -> int | None:
+        """Where in the text a score begins, if the token begins one."""
+        digits = self.slots.numbers.get(token)
+        if digits is None or not opens_number(self._text(row.ids)):
+            return None
+        return len(self._text([*row.ids, token])) - len(digits)
 
     @torch.inference_mode()
     def _drawn(self, logits: Any, rows: Sequence[_Row]) -> Any:
@@ -227,9 +310,25 @@ class TransformersGenerator:
         aims = torch.minimum(draws * total, torch.nextafter(total, torch.zeros_like(total)))
         return torch.searchsorted(shares, aims, right=True)[:, 0]
 
-    def _ended(self, row: _Row, token: int) -> Completion | None:
+    def _taken(self, row: _Row, token: int) -> Completion | None:
         """Take the token; the completion if it was the last."""
         row.ids.append(token)
+        if row.forced is not None:
+            return self._in_line(row)
+        end = self._ended(row, token)
+        if end is None or row.line is None or not row.line.needed(end):
+            return end
+        row.open_line(self.slots.opening, ended=token in self.ends)
+        return None
+
+    def _in_line(self, row: _Row) -> Completion | None:
+        if row.forced:
+            row.forced.pop(0)
+            return None
+        whole = row.line is not None and row.line.ends(self._list(row))
+        return row.completion(self._text(row.ids)) if whole else None
+
+    def _ended(self, row: _Row, token: int) -> Completion | None:
         if token in self.ends:
             return row.completion(self._text(row.ids[:-1]))
         if self.stop is not None and self._breaks_line(token):
@@ -239,7 +338,7 @@ class TransformersGenerator:
                 return row.completion(text[:end])
         return row.completion(self._text(row.ids), truncated=True) if len(row.ids) >= row.budget else None
 
-    def _text(self, ids: list[int]) -> str:
+    def _text(self, ids: Sequence[int]) -> str:
         return str(self.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
 
     def _breaks_line(self, token: int) -> bool:

@@ -21,8 +21,8 @@ the top of the range; `\text{}`, bold marks and full-width punctuation around th
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple, TypeVar
 
 from .types_grm import Completion, Critique, Outcome
 
@@ -57,6 +57,9 @@ _MARKUP = re.compile(
 _SEPARATOR = re.compile("[,;]")
 _SCORE = re.compile(r"([+-]?[0-9]+)(?: ?/ ?([0-9]+))?")
 _WRAPPED = {"[": "]", "(": ")"}
+_DIGITS = re.compile("[0-9]+")
+_OPEN_BOX = re.compile(r"\\boxed\s{0,4}\{[0-9,; ]*\Z", re.ASCII)
+_KNOWN = 0.9  # share of the probability that legal scores must have for their expectation to be given
 _LONGEST_SCORE = 9  # digits; more is out of any range, and `int` refuses thousands of them
 
 _COUNTED = r"[0-9]{1,2}(?![0-9]|\.[0-9])"
@@ -70,6 +73,9 @@ _MENTION = re.compile(
     _FLAGS,
 )
 _RANGE = re.compile(r"([0-9]{1,2})\s{0,3}(?:-|–|to|through)\s{0,3}([0-9]{1,2})")
+
+
+_Number = TypeVar("_Number", int, float)
 
 
 class _List(NamedTuple):
@@ -218,9 +224,28 @@ def _sections(text: str, headers: _Headers, final: _List | None) -> tuple[str | 
     return section(headers.principles), section(headers.analysis)
 
 
-def _by_caller(shown: Sequence[int], order: Sequence[int]) -> tuple[int, ...]:
+def _by_caller(shown: Sequence[_Number], order: Sequence[int]) -> tuple[_Number, ...]:
     scores = dict(zip(order, shown, strict=True))
     return tuple(scores[at] for at in range(len(order)))
+
+
+def _expectation(chances: Mapping[int, float], low: int, high: int, least: float) -> float | None:
+    legal = {score: chance for score, chance in chances.items() if low <= score <= high}
+    known = sum(legal.values())
+    return sum(score * chance for score, chance in legal.items()) / known if known > least else None
+
+
+def _expected(
+    completion: Completion, page: str, final: _List | None, n: int, score_range: tuple[int, int]
+) -> list[float] | None:
+    """Each shown score's expectation, where the engine told what else could have stood there, for every one of them."""
+    if final is None or not completion.numbers:
+        return None
+    places = [found.start() - 1 for found in _DIGITS.finditer(page, final.start, final.end or len(page))]
+    least = 0.0 if completion.constrained else _KNOWN  # a constraint draws from the legal scores' share alone
+    found = [_expectation(completion.numbers.get(place, {}), *score_range, least) for place in places]
+    means = [mean for mean in found if mean is not None]
+    return means if len(means) == len(found) == n else None
 
 
 def parse(
@@ -251,6 +276,7 @@ def parse(
         outcome, shown = Outcome.ENGINE_ERROR, None
     else:
         outcome, shown = _judged(page, headers, final, completion.truncated, len(order), score_range)
+    expected = None if shown is None else _expected(completion, page, final, len(order), score_range)
     principles, analysis = _sections(completion.text, headers, final)
     return Critique(
         text=completion.text,
@@ -263,6 +289,8 @@ def parse(
         prompt_tokens=completion.prompt_tokens,
         completion_tokens=completion.completion_tokens,
         error=completion.error,
+        expected=None if expected is None else _by_caller(expected, order),
+        constrained=completion.constrained,
     )
 
 
@@ -314,6 +342,16 @@ def scores_line_end(text: str) -> int | None:
             if end is not None:
                 return end - 1
     return None
+
+
+def opens_number(text: str) -> bool:
+    r"""Whether a score may begin here: the text ends in an open box that so far holds only numbers.
+
+    Example:
+        >>> opens_number("Scores: \\boxed{8, "), opens_number("Scores: \\boxed{8")
+        (True, False)
+    """
+    return not text[-1:].isdigit() and _OPEN_BOX.search(text, max(0, len(text) - 80)) is not None
 
 
 def remap_mentions(text: str, order: Sequence[int]) -> str:

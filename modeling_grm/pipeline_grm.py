@@ -7,19 +7,24 @@ itself is `scoring_grm.score`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from transformers import Pipeline
 from transformers.dynamic_module_utils import custom_object_save
 
 from .configuration_grm import GRMConfig
+from .constraint_grm import ScoresLine
 from .fitting_grm import Fitter
 from .generation_grm import TransformersGenerator, context_length, encode
 from .parsing_grm import scores_line_end
-from .scoring_grm import score, score_range
+from .scoring_grm import Generate, score, score_range
 from .types_grm import InvalidInput, Request, RewardResult
 
-SETTINGS = ("k", "k_meta", "temperature", "top_p", "template", "max_new_tokens", "quorum", "truncation")
+SETTINGS = (
+    *("k", "k_meta", "temperature", "top_p", "top_k", "max_new_tokens"),
+    *("template", "quorum", "truncation", "constrain"),
+)
 CALL_SETTINGS = ("seed", "rate", "batch_size")
 EXTRAS = ("reference", "principles")
 ROW_FIELDS = ("query", "conversation", "responses", *EXTRAS)
@@ -78,12 +83,13 @@ class RewardScoringPipeline(Pipeline):
     Args:
         k: judgements a request; order and seed of each come from the content and `seed`, so a larger k adds to them.
         k_meta: how many of them the meta RM lets vote; needs `rate`.
-        temperature, top_p, max_new_tokens: of each judgement.
+        temperature, top_p, top_k, max_new_tokens: of each judgement.
         seed: whole number; the same seed gives the same orders and random streams.
         template: a name of `grm template list`, or a text with `{conversation}` and `{responses}`.
         principles: criteria of the caller's own that each judgement should apply.
         reference: a reference answer to compare with.
         truncation: None refuses what does not fit the context, "middle" cuts it and says so in the result.
+        constrain: "scores" makes a judgement that ended without readable scores write one more line, of scores only.
         quorum: least share of the k judgements that must be readable.
         return_samples: put every judgement with its text, order and outcome into the result.
         rate: a meta RM, `[(request, critique)] -> [float | None]`.
@@ -94,13 +100,20 @@ class RewardScoringPipeline(Pipeline):
     _load_image_processor = False  # type: ignore[assignment]
     _load_video_processor = False  # type: ignore[assignment]
     _load_feature_extractor = False  # type: ignore[assignment]
-    _load_tokenizer = True  # type: ignore[assignment]
+    _load_tokenizer = None  # an engine object brings its own, or has none
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.tokenizer = self.tokenizer or getattr(self.model, "tokenizer", None)
         self.grm = GRMConfig.from_dict(getattr(self.model.config, "grm", None))
         self._config(self._forward_params)  # refuses settings that no call could use
-        encode(self.tokenizer, ({"role": "user", "content": "?"},))  # refuses a tokenizer without a chat template
+        if not self._counts_elsewhere:
+            encode(self.tokenizer, ({"role": "user", "content": "?"},))  # refuses one without a chat template
+
+    @property
+    def _counts_elsewhere(self) -> bool:
+        """Whether the model is an engine whose tokenizer only its server has."""
+        return self.tokenizer is None and hasattr(self.model, "engine")
 
     def _sanitize_parameters(self, **settings: Any) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
         groups = (EXTRAS, (*SETTINGS, *CALL_SETTINGS), ("return_samples",))
@@ -173,8 +186,10 @@ class RewardScoringPipeline(Pipeline):
             InvalidInput: what is wrong, with the token counts where it is the length.
         """
         before, during, _ = self._merged(settings)
-        config = self._config(during)
-        self._fitter(config)(self.preprocess(row, **before), config.template)
+        config, request = self._config(during), self.preprocess(row, **before)
+        fit = self._fitter(config)
+        if fit is not None:
+            fit(request, config.template)
 
     def preprocess(self, row: Any, **defaults: Any) -> Request:  # type: ignore[override]
         """A row as a request."""
@@ -184,28 +199,40 @@ class RewardScoringPipeline(Pipeline):
         config, rate = self._config(settings), settings.get("rate")
         if config.k_meta is not None and rate is None:
             raise InvalidInput(f"k_meta: {config.k_meta} samples cannot be chosen without a meta RM; pass rate=")
-        engine = self._engine(config, settings.get("batch_size") or self._batch_size or BATCH_SIZE)
+        engine = self._engine(config, settings.get("batch_size") or self._batch_size)
         seed = settings.get("seed", 0)
         return score(requests, engine, config, seed=seed, fit=self._fitter(config), rate=rate)
 
-    def _engine(self, config: GRMConfig, batch_size: int) -> TransformersGenerator:
+    def _engine(self, config: GRMConfig, batch_size: int | None) -> Generate:
+        """The model's own engine where it is one (`backends.base`), else transformers'."""
+        low, high = score_range(config.template)
+        line = partial(ScoresLine, low=low, high=high) if config.constrain else None
+        own: Any = getattr(self.model, "engine", None)
+        if own is not None:
+            engine: Generate = own(config, stop=scores_line_end, line=line, batch_size=batch_size)
+            return engine
         return TransformersGenerator(
             self.model,
             self.tokenizer,
             temperature=config.temperature,
             top_p=config.top_p,
+            top_k=config.top_k,
             max_new_tokens=config.max_new_tokens,
             stop=scores_line_end,
-            batch_size=batch_size,
+            line=line,
+            batch_size=batch_size or BATCH_SIZE,
         )
 
-    def _fitter(self, config: GRMConfig) -> Fitter:
+    def _fitter(self, config: GRMConfig) -> Fitter | None:
+        if self._counts_elsewhere:
+            return None
         tokenizer: Any = self.tokenizer
+        context = getattr(self.model, "context", None) or context_length(self.model)
         return Fitter(
             count=lambda messages: len(encode(tokenizer, messages)),
             split=lambda text: tokenizer(text, add_special_tokens=False)["input_ids"],
             join=lambda ids: tokenizer.decode(ids, clean_up_tokenization_spaces=False),
-            context=context_length(self.model),
+            context=context,
             max_new_tokens=config.max_new_tokens,
             truncation=config.truncation,
         )

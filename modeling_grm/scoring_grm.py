@@ -16,7 +16,7 @@ from .configuration_grm import GRMConfig
 from .parsing_grm import parse
 from .prompts_grm import find_template, render
 from .types_grm import Completion, Critique, InvalidInput, Prompt, Request, RewardResult
-from .voting_grm import orders, vote
+from .voting_grm import item_hash, orders, vote
 
 Generate = Callable[[Iterable[Prompt]], Iterator[tuple[int, Completion]]]
 """Prompts in, (index of the prompt, completion) out as they finish; sampling settings are bound when it is built."""
@@ -43,9 +43,10 @@ def plan(request: Request, config: GRMConfig, seed: int, shown: Request | None =
 
     `shown` is what is rendered where the request had to be cut to fit; orders and seeds stay those of the whole one.
     """
+    item = item_hash(request)
     return [
-        Prompt(render(shown or request, order, config.template), order, sample_seed)
-        for order, sample_seed in orders(request, request.n, config.k, seed)
+        Prompt(render(shown or request, order, config.template), order, sample_seed, item, sample)
+        for sample, (order, sample_seed) in enumerate(orders(request, request.n, config.k, seed))
     ]
 
 

@@ -6,7 +6,7 @@ is named before any model is loaded.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -130,23 +130,38 @@ class Request:
 class Prompt:
     """One sample's input: chat messages, and the order in which they show the responses.
 
-    `order[shown] = caller's index`; `seed` is this sample's own.
+    `order[shown] = caller's index`; `seed` is this sample's own. `item` is the request's `item_hash` and `sample` says
+    which of its samples this is, counted from 0; engines need neither.
     """
 
     messages: tuple[dict[str, str], ...]
     order: tuple[int, ...]
     seed: int
+    item: str = ""
+    sample: int = 0
 
 
 @dataclass(frozen=True)
 class Completion:
-    """What a backend returns for one prompt. `error` is set where the engine failed to make the sample."""
+    """What a backend returns for one prompt.
+
+    Attributes:
+        text: what was written.
+        truncated: it ran into the token budget.
+        prompt_tokens, completion_tokens: what the engine read and wrote, 0 where it does not say.
+        error: why the engine failed to make the sample; None where it made it.
+        constrained: its scores line was written under a constraint (`constraint_grm`).
+        numbers: where the engine gives probabilities: the place in `text` where a score begins, with the probability of
+            each whole number that could have stood there (at temperature 1, before any constraint).
+    """
 
     text: str
     truncated: bool = False
     prompt_tokens: int = 0
     completion_tokens: int = 0
     error: str | None = None
+    constrained: bool = False
+    numbers: Mapping[int, Mapping[int, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -154,7 +169,9 @@ class Critique:
     """One sampled judgement.
 
     `scores` stand in the caller's order (None unless the outcome is OK). The text keeps the model's own words, whose
-    "Response 1" is the response shown first: `order[shown] = caller's index` maps it back.
+    "Response 1" is the response shown first: `order[shown] = caller's index` maps it back. `expected` are the expected
+    scores under the model's own probabilities of the score tokens, in the caller's order too; None where the engine
+    gave none. `constrained` says that the scores line was written under a constraint.
     """
 
     text: str
@@ -168,6 +185,8 @@ class Critique:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     error: str | None = None
+    expected: tuple[float, ...] | None = None
+    constrained: bool = False
 
     def __post_init__(self) -> None:
         if (self.outcome is Outcome.OK) != (self.scores is not None):
@@ -178,7 +197,8 @@ class Critique:
         plain = {name: getattr(self, name) for name in self.__dataclass_fields__}
         plain["outcome"] = self.outcome.value
         plain["order"] = list(self.order)
-        plain["scores"] = None if self.scores is None else list(self.scores)
+        for name in ("scores", "expected"):
+            plain[name] = None if plain[name] is None else list(plain[name])
         return plain
 
 

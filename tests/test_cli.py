@@ -43,7 +43,7 @@ class Judge:
 @pytest.fixture
 def judge(monkeypatch: pytest.MonkeyPatch) -> Judge:
     stand_in = Judge()
-    monkeypatch.setattr(cli, "load", lambda model, **settings: stand_in)
+    monkeypatch.setattr(cli, "load", lambda *_, **__: stand_in)
     return stand_in
 
 
@@ -180,7 +180,7 @@ def test_principles_fill_the_rows_that_have_none(monkeypatch: pytest.MonkeyPatch
         def check(self, request: Request, **settings: Any) -> None:
             seen.append(request)
 
-    monkeypatch.setattr(cli, "load", lambda model, **settings: Watching())
+    monkeypatch.setattr(cli, "load", lambda *_, **__: Watching())
     file = write(tmp_path / "rows.jsonl", ROW, {**ROW, "principles": "own"})
     grm("score", file, "--json", "--principles", "be brief")
     assert [request.principles for request in seen] == ["be brief", "own"]

@@ -26,6 +26,11 @@ PORTABLE = {
     "parsing_grm": 2,
     "voting_grm": 2,
     "fitting_grm": 2,
+    "constraint_grm": 2,
+    "rules_grm": 2,
+    "stopping_grm": 2,
+    "confidence_grm": 2,
+    "slots_grm": 3,
     "decoding_grm": 3,
     "scoring_grm": 3,
     "generation_grm": 3,
@@ -34,6 +39,16 @@ PORTABLE = {
 # Local files; a folder stands for all that is in it. The package's own `__init__` is the way in: nothing imports it
 # but the floor above.
 LOCAL = {
+    "backends": 4,
+    "trajectories": 4,
+    "runs": 4,
+    "ballots": 4,
+    "subsets": 4,
+    "bootstrap": 4,
+    "revoting": 4,
+    "bias": 4,
+    "plots": 4,
+    "calibration": 4,
     "rows": 4,
     "embedded": 4,
     "loading": 4,

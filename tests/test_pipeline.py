@@ -236,7 +236,7 @@ def test_a_prompt_that_does_not_fit_is_refused_or_cut(pipe: RewardScoringPipelin
         ({"template": "deepseek-grm-single"}, "takes one response, 2 given"),
         ({"principles": 3}, "principles: expected non-empty text"),
         ({"reference": " "}, "reference: expected non-empty text"),
-        ({"num_samples": 8}, "num_samples: an unknown setting; known are ['batch_size', 'k'"),
+        ({"num_samples": 8}, "num_samples: an unknown setting; known are ['batch_size', 'constrain', 'k'"),
         ({"max_new_tokens": 5000}, "5000 of them max_new_tokens"),
     ],
 )

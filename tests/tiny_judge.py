@@ -28,7 +28,7 @@ VOTES = (
 LINES = tuple(f"Scores: \\boxed{{{', '.join(map(str, votes))}}}\n" for votes in VOTES)
 
 
-def byte_tokenizer() -> Any:
+def byte_tokenizer(lines: tuple[str, ...] = LINES) -> Any:
     """One token a byte, the control tokens of the chat template, and the lines."""
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     core = Tokenizer(models.BPE(vocab={sign: at for at, sign in enumerate(alphabet)}, merges=[]))
@@ -38,7 +38,7 @@ def byte_tokenizer() -> Any:
         tokenizer_object=core, eos_token="<|im_end|>", pad_token="<|endoftext|>", padding_side="left"
     )
     tokenizer.add_special_tokens({"additional_special_tokens": ["<|im_start|>"]})
-    tokenizer.add_tokens([AddedToken(line, normalized=False) for line in LINES])
+    tokenizer.add_tokens([AddedToken(line, normalized=False) for line in lines])
     tokenizer.chat_template = CHAT_TEMPLATE
     return tokenizer
 

