@@ -3,9 +3,9 @@
     {"id": "tea-1", "query": "How long does green tea steep?", "responses": ["Two to three minutes.", "I like trains."]}
 
 A row has `query` (the user's text) or `conversation` (chat messages), and `responses`; `id`, `reference` and
-`principles` if it likes, `best` and `labels` where someone already judged it. Other columns are passed over. A row that
-cannot be judged is handed out as a `BadRow` with its place and the reason, so that the rows around it still count.
-Knows nothing about models or scores.
+`principles` if it likes, `best` and `labels` where someone already judged it, `source` and `licence` (or `license`)
+where it comes from somewhere. Other columns are passed over. A row that cannot be judged is handed out as a `BadRow`
+with its place and the reason, so that the rows around it still count. Knows nothing about models or scores.
 """
 
 from __future__ import annotations
@@ -32,6 +32,8 @@ class Row:
         request: what to judge.
         best: the row's `best` as it stands there, unchecked: the index of the preferred response.
         labels: the row's `labels` as they stand there, unchecked: one number a response.
+        source: where the row comes from, if it says so.
+        licence: under which terms, in the row's own words (`licence` or `license`).
     """
 
     place: str
@@ -39,6 +41,8 @@ class Row:
     request: Request
     best: Any = None
     labels: Any = None
+    source: str | None = None
+    licence: str | None = None
 
 
 @dataclass(frozen=True)
@@ -98,9 +102,16 @@ def row_from(record: object, place: str) -> Row | BadRow:
     if isinstance(own_id, bool) or not isinstance(own_id, (str, int)):
         return BadRow(place, None, f"id: expected text or a whole number, got {type(own_id).__name__}")
     try:
-        return Row(place, str(own_id), _request(given), given.get("best"), given.get("labels"))
+        request = _request(given)
     except InvalidInput as error:
         return BadRow(place, str(own_id), str(error))
+    licence = _named(given, "licence", "license")
+    return Row(place, str(own_id), request, given.get("best"), given.get("labels"), _named(given, "source"), licence)
+
+
+def _named(given: dict[str, Any], *names: str) -> str | None:
+    """The first of these that the row says in words."""
+    return next((given[name] for name in names if isinstance(given.get(name), str)), None)
 
 
 def _request(given: dict[str, Any]) -> Request:

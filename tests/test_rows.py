@@ -61,6 +61,20 @@ def test_reads_a_conversation_and_a_byte_order_mark(tmp_path: Path) -> None:
     assert read.request.reference == "b"
 
 
+@pytest.mark.parametrize(
+    ("said", "read"),
+    [
+        ({"source": "PandaLM", "license": "Apache-2.0"}, ("PandaLM", "Apache-2.0")),
+        ({"licence": "MIT", "license": "other"}, (None, "MIT")),
+        ({"source": 3, "licence": ["MIT"], "license": None}, (None, None)),
+    ],
+)
+def test_source_and_licence_are_read_where_they_are_words(said: dict[str, object], read: tuple[object, object]) -> None:
+    row = row_from(GOOD | said, "rows.jsonl:1")
+    assert isinstance(row, Row)
+    assert (row.source, row.licence) == read
+
+
 def test_an_unusual_line_break_stays_inside_its_row(tmp_path: Path) -> None:
     text = "one\u2028two\u0085three"
     (row,) = read_rows(

@@ -1,0 +1,31 @@
+"""Every sampled judgement, kept: a folder of Parquet shards that makes runs resumable and votes re-computable.
+
+    settings = Settings.of(config, model="org/model", backend="transformers")
+    with Store(folder, settings) as store:
+        for row in rows:                          # just before its prompts are made
+            store.register(row.request, id=row.id, labels=row.labels, best=row.best)
+        results = score(requests, store.recording(generate), config)
+    for batch in read(folder, ["item", "sample", "scores"]): ...
+
+Needs pyarrow; an import without it ends with the pip line.
+"""
+
+from __future__ import annotations
+
+from .meta import write_meta
+from .reading import canonical, read, settings_in
+from .schema import COLUMNS, Settings, content_hash
+from .shards import UnwritableStore
+from .store import Store
+
+__all__ = [
+    "COLUMNS",
+    "Settings",
+    "Store",
+    "UnwritableStore",
+    "canonical",
+    "content_hash",
+    "read",
+    "settings_in",
+    "write_meta",
+]
