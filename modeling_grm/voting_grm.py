@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Sequence
 
+from .rules_grm import default_k_meta, find_rule, tally
 from .types_grm import Critique, InvalidInput, Outcome, Request, RewardResult
 
 SEED_LIMIT = 2**31  # sample seeds are below it: what every engine's seed takes, 32-bit signed ones too
@@ -82,51 +82,57 @@ def orders(item: Request | str, n: int, k: int, seed: int = 0) -> list[tuple[tup
     return designs
 
 
-def _voters(critiques: Sequence[Critique], valid: list[int], k_meta: int | None) -> tuple[int, ...]:
-    """All valid samples, or the k_meta of them that the meta RM rates highest (earlier samples first in a tie)."""
-    if k_meta is None:
-        return tuple(valid)
-    rated = [(-score, at) for at in valid if (score := critiques[at].meta_score) is not None and not math.isnan(score)]
-    return tuple(sorted(at for _, at in sorted(rated)[:k_meta]))
-
-
 def _single_best(totals: Sequence[int]) -> int | None:
     top = max(totals)
     return totals.index(top) if len(totals) > 1 and totals.count(top) == 1 else None
 
 
-def vote(critiques: Sequence[Critique], n: int, *, quorum: float = 0.5, k_meta: int | None = None) -> RewardResult:
-    """Sum the scores of the samples that may vote (arXiv 2504.02495, Eq 14).
+def vote(
+    critiques: Sequence[Critique],
+    n: int,
+    *,
+    quorum: float = 0.5,
+    k_meta: int | None = None,
+    rule: str | None = None,
+) -> RewardResult:
+    """Make one result of the samples that may vote; unless told otherwise by their sum (arXiv 2504.02495, Eq 14).
 
     Args:
         critiques: all k samples of one request, failures included.
         n: how many responses they judge.
         quorum: least share of the k samples that must be OK, (0, 1]; at least one always must.
-        k_meta: let only the k_meta best OK samples by `meta_score` vote (section 4, meta-RM-guided voting); a sample
-            without a meta score cannot be among them, so fewer vote where fewer are rated. None lets all OK samples.
+        k_meta: how many samples vote under a rule that ranks them; None means k // 2, at least 1. A sample without a
+            meta score (a length, ...) cannot be among them, so fewer vote where fewer are rated. Other rules let all
+            OK samples vote, whatever it is.
+        rule: a name in `rules_grm.RULES`; None means `meta_topk` where k_meta is given (section 4, meta-RM-guided
+            voting), else `sum`.
 
     Returns:
-        `totals` are the sums, `scores` their means over the voters, on the judge's own scale whatever k is; both are
-        None, with no voters, below the quorum or where no OK sample has the meta score asked for. `best` is None on a
-        tie and for n = 1.
+        `scores` are the voters' mean ballots: on the judge's own scale whatever k is, except under `majority`, where
+        they are shares of the vote (for n > 1). `totals` are the sums, None under a rule that does not sum whole
+        scores. Both are None, with no voters, below the quorum or where no OK sample has what the rule asks for. `best`
+        is None on a tie and for n = 1.
 
     Raises:
-        InvalidInput: k_meta below 1.
+        InvalidInput: k_meta below 1, or an unknown rule.
+        ValueError: the samples judge another number of responses.
     """
     if k_meta is not None and k_meta < 1:
         raise InvalidInput(f"k_meta: {k_meta!r} is not usable; give a whole number of voters, at least 1, or None")
+    found = find_rule(rule or ("sum" if k_meta is None else "meta_topk"))
     k = len(critiques)
     valid = [at for at, critique in enumerate(critiques) if critique.outcome is Outcome.OK]
     enough = bool(valid) and len(valid) / k >= quorum
-    voters = _voters(critiques, valid, k_meta) if enough else ()
-    votes = [critiques[at].scores or () for at in voters]
-    totals = tuple(sum(vote[at] for vote in votes) for at in range(n)) if votes else None
+    counted = tally([critiques[at] for at in valid], found, k_meta or default_k_meta(k)) if enough else None
+    if counted and len(counted.votes) != n:
+        raise ValueError(f"n: {n} responses, but the samples score {len(counted.votes)}")
+    points = found.unit * counted.weight if counted else 0
     return RewardResult(
-        scores=None if totals is None else tuple(total / len(voters) for total in totals),
-        totals=totals,
-        best=None if totals is None else _single_best(totals),
+        scores=tuple(votes / points for votes in counted.votes) if counted else None,
+        totals=counted.votes if counted and found.sums_scores else None,
+        best=_single_best(counted.votes) if counted else None,
         critiques=tuple(critiques),
-        voters=voters,
+        voters=tuple(valid[at] for at in counted.voters) if counted else (),
         k=k,
         n_valid=len(valid),
     )
