@@ -76,8 +76,11 @@ class Group:
 
 
 def grouped(prompts: Iterable[Prompt]) -> Iterator[Group]:
-    """Each request's prompts, one group a distinct order; read no further than the next request's first prompt."""
-    for _, one_request in groupby(enumerate(prompts), key=lambda numbered: numbered[1].item):
+    """Each request's prompts, one group a distinct order; read no further than the next request's first prompt.
+
+    Prompts that were made by hand, without an item, share a group where equal ones stand together.
+    """
+    for _, one_request in groupby(enumerate(prompts), key=lambda numbered: numbered[1].item or numbered[1].messages):
         groups: dict[Any, Group] = {}
         for index, prompt in one_request:
             key = tuple(tuple(message.items()) for message in prompt.messages)

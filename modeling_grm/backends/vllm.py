@@ -155,8 +155,9 @@ class _Run:
 
     def _begin(self, group: Group) -> Made:
         ids = encode(self.tokenizer, group.messages)
-        request = _Request(group, ids, [_Sample(*one) for one in group.samples], self._free_ended, streams=True)
-        return self._submit(request, max_tokens=self._budget(group.n), n=len(group.samples), seed=group.samples[0][1])
+        wanted = group.samples[:1] if self.config.temperature == 0 else group.samples
+        request = _Request(group, ids, [_Sample(*one) for one in wanted], self._free_ended, streams=True)
+        return self._submit(request, max_tokens=self._budget(group.n), n=len(wanted), seed=wanted[0][1])
 
     def _budget(self, n: int) -> int:
         reserve = self.slots.reserve(self.line(n)) if self.line else 0
@@ -188,9 +189,14 @@ class _Run:
         return []
 
     def _failed(self, request: _Request, failure: Exception) -> Made:
-        error = f"{type(failure).__name__}: {failure}"
+        failed = Completion("", prompt_tokens=len(request.ids), error=f"{type(failure).__name__}: {failure}")
         left = [sample for sample in request.samples if not sample.done]
-        return [(one.index, Completion("", prompt_tokens=len(request.ids), error=error)) for one in left]
+        return [made for sample in left for made in self._made(request, sample, failed)]
+
+    def _made(self, request: _Request, sample: _Sample, completion: Completion) -> Made:
+        """The sample's completion; in greedy mode that of all samples of its prompt, which vLLM makes once."""
+        alike = request.group.samples if self.config.temperature == 0 else [(sample.index, sample.seed)]
+        return [(index, completion) for index, _ in alike]
 
     def _step(self) -> Made:
         try:
@@ -299,7 +305,7 @@ class _Run:
         """The completion, once vLLM has said how likely a 10 was wherever a "1" was likely."""
         open_ = [place for place in sample.places if self.slots.undecided(place[2])]
         if not open_ or completion.error:
-            return [(sample.index, completion)]
+            return self._made(request, sample, completion)
         numbers = dict(completion.numbers)
         waiting = {place for place, _, _ in open_}
         made: Made = []
@@ -308,7 +314,8 @@ class _Run:
             def decided(_: _Request, probe: _Sample, place: int = place, chances: Any = chances) -> Made:
                 numbers[place] = self.slots.decided(chances, probe.first)
                 waiting.discard(place)
-                return [] if waiting else [(sample.index, replace(completion, numbers=numbers))]
+                whole = replace(completion, numbers=numbers)
+                return [] if waiting else self._made(request, sample, whole)
 
             probe = _Sample(sample.index, sample.seed)
             follow = _Request(request.group, [*request.ids, *sample.ids[:at], self.slots.one], [probe], decided)
