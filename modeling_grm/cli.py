@@ -3,6 +3,9 @@
     grm score FILE --k 8            a table with critiques; --json for JSON lines
     grm score --query Q --response A --response B
     grm score FILE --backend openai --base-url http://127.0.0.1:8000/v1 --model M
+    grm score FILE --store DIR      keep every judgement; a killed run goes on where it stopped
+    grm revote DIR --k 1,2,4,8      any vote over stored judgements, without a model
+    grm calibrate DIR               learn from stored judgements when to stop and how sure to be
     grm template list | show NAME
     grm info [MODEL]
 
@@ -18,7 +21,7 @@ import warnings
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, TextIO
 
@@ -27,8 +30,10 @@ import typer
 from .configuration_grm import GRMConfig
 from .console import ERR, excerpt, print_pairs, print_result, progress
 from .loading import describe, load
+from .offline import calibrate, revote
 from .prompts_grm import TEMPLATES, find_template
 from .rows import BadRow, Row, count_rows, read_rows
+from .rules_grm import find_rule
 from .scoring_grm import score_range
 from .types_grm import InvalidInput, Request
 
@@ -37,6 +42,8 @@ app = typer.Typer(
 )
 templates = typer.Typer(no_args_is_help=True, help="The judge prompts that come with the package.")
 app.add_typer(templates, name="template")
+app.command()(revote)
+app.command()(calibrate)
 
 
 @dataclass
@@ -86,32 +93,62 @@ def _rows(file: Path | None, query: str | None, responses: list[str], limit: int
     return read_rows(file, limit)
 
 
-def _checked(row: Row | BadRow, check: Callable[[Request], None]) -> Row | BadRow:
+def _whole_or_auto(k: str | None) -> int | str | None:
+    return int(k) if k is not None and k.isascii() and k.isdigit() else k
+
+
+def _check(settings: dict[str, Any], store: Path | None, text: bool | None, mix: bool) -> None:
+    """Refuse what no run could use, before anything is loaded."""
+    if store is None and (text is not None or mix):
+        raise InvalidInput(f"{'mix' if mix else 'text'}: belongs to --store; name the store's folder")
+    if settings["rule"] is not None:
+        find_rule(settings["rule"])
+    offline = {name: value for name, value in settings.items() if name != "min_confidence"}  # the judge may have a map
+    score_range(GRMConfig().override(**offline).template)
+
+
+def _opened(store: Path, pipe: Any, given: dict[str, Any], backend: str, text: bool | None, mix: bool) -> Any:
+    from .storing import open_store
+
+    return open_store(store, pipe, given, backend, text=text, mix=mix)
+
+
+def _checked(row: Row | BadRow, *checks: Callable[[Row], None]) -> Row | BadRow:
     if isinstance(row, BadRow):
         return row
     try:
-        check(row.request)
+        for check in checks:
+            check(row)
     except InvalidInput as error:
         return BadRow(row.place, row.id, str(error))
     return row
 
 
 def _judged(
-    rows: Iterator[Row | BadRow], pipe: Any, settings: dict[str, Any]
+    rows: Iterator[Row | BadRow], pipe: Any, settings: dict[str, Any], store: Any = None
 ) -> Iterator[tuple[Row | BadRow, dict[str, Any]]]:
     """Every row with its result, in the file's order; a bad row comes with its error, in its place."""
     read: deque[Row | BadRow] = deque()
+    checks: list[Callable[[Row], None]] = [lambda row: pipe.check(row.request, **settings)]
+    if store is not None:
+        from .storing import register
+
+        checks.append(lambda row: register(store, row))
 
     def good() -> Iterator[Request]:
         for row in rows:
-            read.append(_checked(row, lambda request: pipe.check(request, **settings)))
+            read.append(_checked(row, *checks))
             if isinstance(read[-1], Row):
                 yield read[-1].request
 
-    for result in pipe(good(), return_samples=True, **settings):
+    recording = {} if store is None else {"record": store.recording}
+    for result in pipe(good(), return_samples=True, **recording, **settings):
         while isinstance(read[0], BadRow):
             yield read[0], {"error": read.popleft().error}  # type: ignore[union-attr]
-        yield read.popleft(), result
+        row = read.popleft()
+        if store is not None and isinstance(row, Row):
+            store.release(row.request)
+        yield row, result
     yield from ((row, {"error": row.error}) for row in read if isinstance(row, BadRow))
 
 
@@ -144,7 +181,18 @@ def score(
     dtype: Annotated[
         str | None, typer.Option(help="float32, bfloat16 or float16; on a CPU the faster one if left out.")
     ] = None,
-    k: Annotated[int | None, typer.Option(help="Judgements a row; the model's own default if left out.")] = None,
+    k: Annotated[
+        str | None,
+        typer.Option(help='Judgements a row, or "auto": until the vote is safe. The model\'s own if left out.'),
+    ] = None,
+    k_max: Annotated[int | None, typer.Option(help="Most judgements a row with --k auto.")] = None,
+    delta: Annotated[
+        float | None, typer.Option(help="--k auto: accepted share of votes that differ from the one over all samples.")
+    ] = None,
+    rule: Annotated[str | None, typer.Option(help="How samples become one vote: sum, majority, expected, ...")] = None,
+    min_confidence: Annotated[
+        float | None, typer.Option(help="Abstain where the probability that the best is right is lower.")
+    ] = None,
     temperature: Annotated[float | None, typer.Option(help="0 is greedy.")] = None,
     top_p: Annotated[float | None, typer.Option(help="Nucleus mass, (0, 1].")] = None,
     top_k: Annotated[int | None, typer.Option(help="Sample from that many likeliest tokens; 0 is all.")] = None,
@@ -163,6 +211,13 @@ def score(
     batch_size: Annotated[
         int | None, typer.Option(help="Distinct prompts at work together; the engine's own choice if left out.")
     ] = None,
+    store: Annotated[
+        Path | None, typer.Option(help="Keep every judgement in this folder; what it has is not made again.")
+    ] = None,
+    text: Annotated[
+        bool | None, typer.Option("--text/--no-text", help="--store: keep texts, or hashes, scores and labels only.")
+    ] = None,
+    mix: Annotated[bool, typer.Option("--mix", help="--store: add to a store made with other settings.")] = False,
     critiques: Annotated[int, typer.Option(help="How many critiques to print with each table.")] = 1,
     samples: Annotated[bool, typer.Option("--samples", help="Put every judgement into the JSON.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="JSON lines on stdout.")] = False,
@@ -177,11 +232,11 @@ def score(
     grm score --query "What is 2+2?" --response 4 --response "I like trains"
     """
     settings = {
-        "k": k, "temperature": temperature, "top_p": top_p, "top_k": top_k, "max_new_tokens": max_new_tokens,
+        "k": _whole_or_auto(k), "k_max": k_max, "delta": delta, "rule": rule, "min_confidence": min_confidence,
+        "temperature": temperature, "top_p": top_p, "top_k": top_k, "max_new_tokens": max_new_tokens,
         "template": template, "truncation": truncation, "constrain": constrain,
     }  # fmt: skip
-    checked = GRMConfig().override(**settings)
-    score_range(checked.template)
+    _check(settings, store, text, mix)
     rows = _rows(file, query, response or [], limit)
     defaults = {"principles": principles, "reference": reference}
     Request("?", ["?"], **defaults)
@@ -192,7 +247,8 @@ def score(
     with ExitStack() as open_:
         bar = open_.enter_context(progress(total))
         sink = open_.enter_context(out.open("w", encoding="utf-8")) if out else None
-        for row, result in _judged(_with_defaults(rows, defaults), pipe, given):
+        kept = open_.enter_context(_opened(store, pipe, given, backend, text, mix)) if store else None
+        for row, result in _judged(_with_defaults(rows, defaults), pipe, given, kept):
             _show(row, result, critiques, samples, as_json, sink)
             if isinstance(row, Row):
                 tally.add(row, result)
@@ -201,6 +257,8 @@ def score(
                 ERR.print(f"{row.place}: {row.error}", style="red", markup=False)
             bar.update(bar.task_ids[0], advance=1, rate=tally.rate())
     ERR.print(str(tally), markup=False)
+    if kept:
+        ERR.print(f"{store}: {kept.found} judgements were there, {kept.made} made", markup=False)
     if tally.bad:
         raise typer.Exit(1)
 
@@ -210,7 +268,7 @@ def _with_defaults(rows: Iterator[Row | BadRow], defaults: dict[str, str | None]
         if isinstance(row, Row):
             asked = row.request
             filled = {name: getattr(asked, name) or value for name, value in defaults.items()}
-            row = Row(row.place, row.id, Request(asked.query, asked.responses, **filled), row.best, row.labels)
+            row = replace(row, request=Request(asked.query, asked.responses, **filled))
         yield row
 
 

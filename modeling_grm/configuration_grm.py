@@ -9,6 +9,7 @@ from typing import Any
 from .types_grm import InvalidInput
 
 TRUNCATION = (None, "middle")
+AUTO = "auto"
 CONSTRAIN = (None, "scores")
 
 
@@ -27,7 +28,10 @@ class GRMConfig:
 
     Attributes:
         template: name in `prompts_grm.TEMPLATES`, or the whole text of a custom one.
-        k: samples a request (paper: 1..32).
+        k: samples a request (paper: 1..32); "auto" draws whole rotations until the vote is safe (`stopping_grm`).
+        k_max: most samples of a request with k = "auto".
+        delta: with k = "auto", the accepted share of votes that differ from the one over all samples, (0, 1).
+        rule: a name in `rules_grm.RULES`; None means the sum, of the k_meta best where a meta RM chooses.
         k_meta: how many samples the meta RM lets vote; None means k // 2 when there is a meta RM.
         temperature: 0 is greedy; the paper samples at 0.5 (section 4.1).
         top_p: nucleus mass of each sampled token, (0, 1].
@@ -37,12 +41,18 @@ class GRMConfig:
         truncation: None refuses a prompt that does not fit; "middle" cuts the longest texts in their middle.
         constrain: None takes what is written; "scores" lets a judgement without a readable scores line write one more
             line, in which only scores can stand.
+        stopping: thresholds for k = "auto" (`stopping_grm.Thresholds.to_dict()`, fitted by `grm calibrate`).
+        confidence: the map from raw confidence to a probability (fitted by `grm calibrate`).
+        min_confidence: least probability, by that map, that `best` is right; below it the vote abstains.
         meta_rm: Hub id or folder of the meta RM that guides the vote.
         base: what the checkpoint was made from; results name it.
     """
 
     template: str = "deepseek-grm"
-    k: int = 8
+    k: int | str = 8
+    k_max: int = 32
+    delta: float = 0.05
+    rule: str | None = None
     k_meta: int | None = None
     temperature: float = 0.5
     top_p: float = 1.0
@@ -51,17 +61,25 @@ class GRMConfig:
     quorum: float = 0.5
     truncation: str | None = None
     constrain: str | None = None
+    stopping: dict[str, Any] | None = None
+    confidence: dict[str, Any] | None = None
+    min_confidence: float | None = None
     meta_rm: str | None = None
     base: str | None = None
 
     def __post_init__(self) -> None:
         _require(isinstance(self.template, str) and bool(self.template), "template", self.template, "give a name")
-        _require(_is_int(self.k) and self.k >= 1, "k", self.k, "give a whole number of samples, at least 1")
+        whole = isinstance(self.k, int) and not isinstance(self.k, bool) and self.k >= 1
+        _require(whole or self.k == AUTO, "k", self.k, f'give a whole number of samples, at least 1, or "{AUTO}"')
+        _require(_is_int(self.k_max) and self.k_max >= 1, "k_max", self.k_max, "give a whole number, at least 1")
         _require(
-            self.k_meta is None or (_is_int(self.k_meta) and 1 <= self.k_meta <= self.k),
+            isinstance(self.delta, (int, float)) and 0 < self.delta < 1, "delta", self.delta, "give a number in (0, 1)"
+        )
+        _require(
+            self.k_meta is None or (_is_int(self.k_meta) and 1 <= self.k_meta <= self.most),
             "k_meta",
             self.k_meta,
-            f"give a whole number between 1 and k = {self.k}",
+            f"give a whole number between 1 and k = {self.most}",
         )
         _require(
             isinstance(self.temperature, (int, float)) and 0 <= self.temperature < float("inf"),
@@ -88,7 +106,22 @@ class GRMConfig:
             "give a share in (0, 1]",
         )
         _require(self.truncation in TRUNCATION, "truncation", self.truncation, 'give None or "middle"')
+        _require(
+            self.min_confidence is None or (self._is_share(self.min_confidence) and self.confidence is not None),
+            "min_confidence",
+            self.min_confidence,
+            "give a probability in [0, 1], with a judge whose confidence is calibrated (`grm calibrate`)",
+        )
         _require(self.constrain in CONSTRAIN, "constrain", self.constrain, 'give None or "scores"')
+
+    @staticmethod
+    def _is_share(value: object) -> bool:
+        return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= 1
+
+    @property
+    def most(self) -> int:
+        """The most samples that a request gets: k, or k_max with k = "auto"."""
+        return self.k if isinstance(self.k, int) else self.k_max
 
     def override(self, **settings: Any) -> GRMConfig:
         """The same settings with those given (None means: as it was) put in their place."""

@@ -89,12 +89,18 @@ def _verdict(result: Mapping[str, Any]) -> str:
     failures = {name: count for name, count in result["outcomes"].items() if name != "ok"}
     if failures:
         readable += " (" + ", ".join(f"{count} {name}" for name, count in failures.items()) + ")"
+    if result.get("stopped"):
+        readable += f", stopped: {result['stopped']}"
+    if result.get("abstained"):
+        return f"no score: {result['abstained']}; {readable}"
     if result["scores"] is None:
         return f"no score: {readable}, below the quorum"
     if len(result["scores"]) == 1:
         return readable
     best = "a tie" if result["best"] is None else f"best: response {result['best'] + 1}"
-    return f"{best}; {readable}"
+    probability = (result.get("confidence") or {}).get("probability")
+    sure = "" if probability is None else f" (right with probability {probability:.2f})"
+    return f"{best}{sure}; {readable}"
 
 
 def print_result(
@@ -109,6 +115,22 @@ def print_result(
         *map(_critique, closest_samples(result, critiques)),
     ]
     OUT.print(Group(*parts))
+
+
+def print_rows(title: str, columns: Mapping[str, str], rows: Sequence[Mapping[str, Any]]) -> None:
+    """A table; `columns` are key -> heading, numbers are right-aligned and shown with three decimals."""
+    table = Table(title=escape(title), title_justify="left", box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for heading in columns.values():
+        table.add_column(heading, justify="right")
+    for row in rows:
+        table.add_row(*(Text(_cell(row.get(name))) for name in columns))
+    OUT.print(table)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
 def print_pairs(title: str, pairs: Mapping[str, Any]) -> None:

@@ -18,16 +18,18 @@ from .constraint_grm import ScoresLine
 from .fitting_grm import Fitter
 from .generation_grm import TransformersGenerator, context_length, encode
 from .parsing_grm import scores_line_end
-from .scoring_grm import Generate, score, score_range
+from .rules_grm import find_rule
+from .scoring_grm import Generate, score, score_range, stopping_of
 from .types_grm import InvalidInput, Request, RewardResult
 
 SETTINGS = (
-    *("k", "k_meta", "temperature", "top_p", "top_k", "max_new_tokens"),
-    *("template", "quorum", "truncation", "constrain"),
+    *("k", "k_max", "delta", "rule", "k_meta", "quorum", "min_confidence"),
+    *("temperature", "top_p", "top_k", "max_new_tokens", "template", "truncation", "constrain"),
 )
-CALL_SETTINGS = ("seed", "rate", "batch_size")
+CALL_SETTINGS = ("seed", "rate", "record", "batch_size")
 EXTRAS = ("reference", "principles")
 ROW_FIELDS = ("query", "conversation", "responses", *EXTRAS)
+META_RULES = ("meta_topk", "meta_soft")
 BATCH_SIZE = 16
 
 
@@ -82,6 +84,9 @@ class RewardScoringPipeline(Pipeline):
 
     Args:
         k: judgements a request; order and seed of each come from the content and `seed`, so a larger k adds to them.
+            "auto" draws whole rotations until the vote is safe, at most `k_max`: it then differs from the vote over
+            all samples with a probability of at most `delta`.
+        rule: how the samples are made into one vote, a name in `rules_grm.RULES`; the sum if not given.
         k_meta: how many of them the meta RM lets vote; needs `rate`.
         temperature, top_p, top_k, max_new_tokens: of each judgement.
         seed: whole number; the same seed gives the same orders and random streams.
@@ -91,8 +96,10 @@ class RewardScoringPipeline(Pipeline):
         truncation: None refuses what does not fit the context, "middle" cuts it and says so in the result.
         constrain: "scores" makes a judgement that ended without readable scores write one more line, of scores only.
         quorum: least share of the k judgements that must be readable.
+        min_confidence: least probability that the best is right; needs a judge whose confidence is calibrated.
         return_samples: put every judgement with its text, order and outcome into the result.
         rate: a meta RM, `[(request, critique)] -> [float | None]`.
+        record: wraps the engine, as `trajectories.Store.recording` does to keep every sample.
         batch_size: distinct prompts that are decoded together.
     """
 
@@ -133,7 +140,10 @@ class RewardScoringPipeline(Pipeline):
     def _config(self, settings: Mapping[str, Any]) -> GRMConfig:
         """The checkpoint's settings with the caller's in their place, all of them checked."""
         config = self.grm.override(**{name: settings[name] for name in SETTINGS if name in settings})
-        score_range(config.template)
+        legal = score_range(config.template)
+        stopping_of(config, legal)
+        if config.rule is not None:
+            find_rule(config.rule)
         _check_whole("seed", settings.get("seed", 0))
         _check_whole("batch_size", settings.get("batch_size", 1), low=1)
         return config
@@ -179,6 +189,14 @@ class RewardScoringPipeline(Pipeline):
         if getattr(self.model.config, "custom_pipelines", None):
             custom_object_save(self, save_directory)
 
+    def configuration(self, **settings: Any) -> GRMConfig:
+        """What a call with these settings is judged by.
+
+        Raises:
+            InvalidInput: a setting that is unknown or unusable, by name.
+        """
+        return self._config(self._merged(settings)[1])
+
     def check(self, row: Any, **settings: Any) -> None:
         """Refuse a row that this judge cannot score with these settings, without scoring it.
 
@@ -197,9 +215,12 @@ class RewardScoringPipeline(Pipeline):
 
     def _forward(self, requests: Iterable[Request], **settings: Any) -> Iterator[RewardResult]:  # type: ignore[override]
         config, rate = self._config(settings), settings.get("rate")
-        if config.k_meta is not None and rate is None:
-            raise InvalidInput(f"k_meta: {config.k_meta} samples cannot be chosen without a meta RM; pass rate=")
+        asks_meta = config.rule in META_RULES or (config.rule is None and config.k_meta is not None)
+        if asks_meta and rate is None:
+            name = "rule" if config.rule else "k_meta"
+            raise InvalidInput(f"{name}: {getattr(config, name)!r} has no meta RM to ask; pass rate=")
         engine = self._engine(config, settings.get("batch_size") or self._batch_size)
+        engine = settings["record"](engine) if "record" in settings else engine
         seed = settings.get("seed", 0)
         return score(requests, engine, config, seed=seed, fit=self._fitter(config), rate=rate)
 

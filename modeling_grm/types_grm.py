@@ -207,14 +207,17 @@ class RewardResult:
     """The vote over k critiques of one request.
 
     Attributes:
-        scores: mean vote of each response in the score range (1..10), or None below the quorum.
-        totals: summed votes S* of each response (Eq 14), or None below the quorum.
+        scores: mean vote of each response in the score range (1..10; under the rule `majority` shares of the vote), or
+            None below the quorum.
+        totals: summed votes S* of each response (Eq 14), or None below the quorum and under rules that do not sum.
         best: the caller's index of the single highest response; None on a tie, for one response, or below the quorum.
         critiques: every sample, failures included.
         voters: indices into `critiques` of the samples that voted.
-        k: samples asked for.
+        k: samples drawn.
         n_valid: samples whose outcome is OK.
         truncated_tokens: prompt tokens cut on request (`truncation="middle"`), 0 when the prompt is whole.
+        extra: what else is said of it, as plain JSON: `confidence` (`confidence_grm`), and with k = "auto" why it
+            `stopped`.
     """
 
     scores: tuple[float, ...] | None

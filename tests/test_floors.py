@@ -49,6 +49,8 @@ LOCAL = {
     "bias": 4,
     "plots": 4,
     "calibration": 4,
+    "storing": 4,
+    "offline": 5,
     "rows": 4,
     "embedded": 4,
     "loading": 4,

@@ -221,7 +221,7 @@ def test_a_prompt_that_does_not_fit_is_refused_or_cut(pipe: RewardScoringPipelin
         ({"k": 0}, "k: 0 is not usable"),
         ({"k": 1.5}, "k: 1.5 is not usable"),
         ({"k": 4, "k_meta": 5, "rate": len}, "k_meta: 5 is not usable"),
-        ({"k_meta": 2}, "k_meta: 2 samples cannot be chosen without a meta RM"),
+        ({"k_meta": 2}, "k_meta: 2 has no meta RM to ask"),
         ({"temperature": -1}, "temperature: -1 is not usable"),
         ({"top_p": 0}, "top_p: 0 is not usable"),
         ({"max_new_tokens": 0}, "max_new_tokens: 0 is not usable"),
@@ -236,7 +236,7 @@ def test_a_prompt_that_does_not_fit_is_refused_or_cut(pipe: RewardScoringPipelin
         ({"template": "deepseek-grm-single"}, "takes one response, 2 given"),
         ({"principles": 3}, "principles: expected non-empty text"),
         ({"reference": " "}, "reference: expected non-empty text"),
-        ({"num_samples": 8}, "num_samples: an unknown setting; known are ['batch_size', 'constrain', 'k'"),
+        ({"num_samples": 8}, "num_samples: an unknown setting; known are ['batch_size', 'constrain', 'delta'"),
         ({"max_new_tokens": 5000}, "5000 of them max_new_tokens"),
     ],
 )

@@ -137,7 +137,7 @@ def test_none_leaves_a_setting_as_it_was() -> None:
 
 
 def test_a_misspelt_key_is_refused() -> None:
-    with pytest.raises(InvalidInput, match=r"unknown \['temprature'\]; known are \['base', 'constrain', 'k'"):
+    with pytest.raises(InvalidInput, match=r"unknown \['temprature'\]; known are \['base', 'confidence', 'constrain'"):
         GRMConfig.from_dict({"temprature": 0.5})
 
 

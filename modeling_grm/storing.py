@@ -1,0 +1,63 @@
+"""What a run writes into a trajectory store: who judged, with which settings, and from which row each sample comes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from .rows import Row
+from .trajectories import Settings, Store, content_hash
+
+PACKAGES = {"transformers": "transformers", "vllm": "vllm", "openai": "huggingface_hub"}
+
+
+def open_store(
+    folder: Path,
+    pipe: Any,
+    settings: Mapping[str, Any],
+    backend: str,
+    *,
+    text: bool | None = None,
+    mix: bool = False,
+) -> Store:
+    """The store of a run with this pipeline and these call settings, ready to be written.
+
+    A checkpoint in a folder is named after the folder and its files' content, a model of the Hub after its commit.
+
+    Raises:
+        InvalidInput: see `Store`.
+    """
+    name = str(getattr(pipe.model, "name_or_path", ""))
+    local = Path(name).is_dir() and bool(name)
+    run = Settings.of(
+        pipe.configuration(**settings),
+        model=Path(name).name if local else name,
+        revision=content_hash(name) if local else getattr(pipe.model.config, "_commit_hash", None),
+        backend=backend,
+        seed=int(settings.get("seed") or 0),
+    )
+    return Store(folder, run, text=text, mix=mix, backend_version=_version(backend, pipe))
+
+
+def _version(backend: str, pipe: Any) -> str | None:
+    """Such as "transformers 5.23.0 bfloat16"."""
+    package = PACKAGES.get(backend)
+    try:
+        number = version(package) if package else ""
+    except PackageNotFoundError:  # some builds of vLLM have another name
+        number = ""
+    dtype = str(getattr(pipe.model, "dtype", None) or "").removeprefix("torch.")
+    return " ".join(part for part in (package, number, dtype) if part) or None
+
+
+def register(store: Store, row: Row) -> None:
+    """Say what row the next prompts come from; without an id of its own it is its file's name and line.
+
+    Raises:
+        InvalidInput: its labels or its best do not fit its responses.
+    """
+    name = Path(row.id).name if row.id == row.place else row.id
+    facts = {"labels": row.labels, "best": row.best, "source": row.source, "licence": row.licence}
+    store.register(row.request, id=name, **facts)
