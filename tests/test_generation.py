@@ -10,9 +10,11 @@ import torch
 from tiny import ARCHITECTURES, VOCABULARY, WORDS, tiny_model, tiny_tokenizer
 from transformers import GPT2Config, MambaConfig, MambaForCausalLM
 
+from modeling_grm.configuration_grm import GRMConfig
 from modeling_grm.decoding_grm import CopiedPrompts, SharedPrompts, decoder
 from modeling_grm.generation_grm import TransformersGenerator, check_length, context_length, encode
-from modeling_grm.types_grm import Completion, InvalidInput, Prompt
+from modeling_grm.scoring_grm import plan
+from modeling_grm.types_grm import Completion, InvalidInput, Prompt, Request
 
 TOKENIZER = tiny_tokenizer()
 LONG = " ".join(WORDS[:50])
@@ -151,17 +153,19 @@ def test_a_sample_depends_on_its_prompt_and_seed_alone() -> None:
     assert len(set(together)) > 12
 
 
-@pytest.mark.parametrize(("temperature", "top_p"), [(1.0, 1.0), (0.6, 1.0), (1.5, 0.8)])
-def test_samples_follow_the_distribution(temperature: float, top_p: float) -> None:
-    """Chi-square of 4,000 first words against softmax(logits / temperature) cut to its nucleus."""
+@pytest.mark.parametrize(
+    ("temperature", "top_p", "top_k"), [(1.0, 1.0, 0), (0.6, 1.0, 0), (1.5, 0.8, 0), (1.5, 1.0, 7)]
+)
+def test_samples_follow_the_distribution(temperature: float, top_p: float, top_k: int) -> None:
+    """Chi-square of 4,000 first words against softmax(logits / temperature) cut to its nucleus or its likeliest."""
     model, size = tiny_model(sharpness=1.5), 4000
-    made = texts(
-        engine(model, temperature=temperature, top_p=top_p, max_new_tokens=1)([ask("w1", at) for at in range(size)])
-    )
+    make = engine(model, temperature=temperature, top_p=top_p, top_k=top_k, max_new_tokens=1)
+    made = texts(make([ask("w1", at) for at in range(size)]))
     with torch.no_grad():
         logits = model(torch.tensor([encode(TOKENIZER, ask("w1").messages)])).logits[0, -1].double()
     order = (logits / temperature).softmax(-1).sort(descending=True)
     nucleus = order.values.cumsum(-1) - order.values < top_p
+    nucleus &= torch.arange(len(nucleus)) < (top_k or len(nucleus))
     shares = torch.zeros_like(logits).scatter(0, order.indices, order.values * nucleus)
     expected = shares / shares.sum() * size
     counts = torch.tensor([made.count(word) for word in VOCABULARY[3:]])
@@ -235,6 +239,22 @@ def test_each_distinct_prompt_is_read_once_and_common_openings_once() -> None:
     list(make([ask(LONG + f" w{at % 2}", at) for at in range(8)]))
     opening, rest = 2 + 50, 1 + 3  # <|im_start|> user ... | the last word <|im_end|> <|im_start|> assistant
     assert seen.read == [opening, 2 * rest, 8, 8]
+
+
+@pytest.mark.parametrize("n", [4, 8])
+def test_a_large_vote_reads_one_prompt_for_each_rotation(n: int) -> None:
+    """k = 32: as many prefills as responses; 32 random shuffles would need about 18 for n = 4 and 32 for n = 8."""
+    asked = plan(
+        Request("w1", [f"w{at}" for at in range(n)]), GRMConfig(template="{conversation} {responses}", k=32), seed=0
+    )
+    make = engine(tiny_model(), temperature=1.0, max_new_tokens=2)
+    states: list[Any] = []
+    kind = make.state
+    make.state = lambda *given: states.append(kind(*given)) or states[-1]  # type: ignore[func-returns-value]
+    assert len(list(make(asked))) == 32
+    [state] = states
+    assert len(state.prompts) == n
+    assert all(part.shape[0] == n for layer in state.stored for part in layer)  # one copy of keys and values for each
 
 
 def test_finished_samples_cost_nothing() -> None:
