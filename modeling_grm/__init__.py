@@ -16,6 +16,9 @@ from collections.abc import Iterator
 from transformers import AutoModelForCausalLM
 from transformers.pipelines import PIPELINE_REGISTRY
 
+from .backends.fake import Fake
+from .backends.openai import OpenAICompatible
+from .backends.vllm import VLLM
 from .configuration_grm import GRMConfig
 from .generation_grm import TransformersGenerator
 from .parsing_grm import parse
@@ -28,10 +31,13 @@ from .voting_grm import orders, vote
 __version__ = "0.1.0"
 __all__ = [
     "TEMPLATES",
+    "VLLM",
     "Completion",
     "Critique",
+    "Fake",
     "GRMConfig",
     "InvalidInput",
+    "OpenAICompatible",
     "Outcome",
     "Prompt",
     "Request",
