@@ -1,0 +1,263 @@
+# /// script
+# requires-python = ">=3.10"
+# dependencies = ["modeling-grm[data,train]"]
+# ///
+"""Rejective sampling: preference rows in, judgements worth learning from out.
+
+    python recipes/sample/sample.py --config recipes/sample/smoke.yaml
+    python recipes/sample/sample.py --config recipes/sample/smollm2-135m.yaml --rows rows.jsonl --out runs/mine
+
+Samples `n_rft` judgements of each item, and one that was told the best response; keeps those that SPCT's rejection
+rules keep (arXiv 2504.02495, section 3.2). Every key of the YAML can be overridden on the command line. A run that was
+stopped goes on where it was. In `out`: `store/` has every sample, `dataset/` the training rows with their card,
+`report.json` what was kept and why the rest was not.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from sampling_card import write_card
+from trl import TrlParser
+
+from modeling_grm.data.decontamination import BENCHMARKS, Benchmarks, decontaminate, hub_prompts, prompts_of, report_of
+from modeling_grm.data.filters import check_licences, solved, without
+from modeling_grm.data.preference import Preference, Report, unique
+from modeling_grm.data.sampling import Samples, Tally, kept_rows, sampled
+from modeling_grm.data.sources import items_of
+from modeling_grm.scoring_grm import score_range
+from modeling_grm.types_grm import InvalidInput, Prompt
+
+
+@dataclass
+class SampleArguments:
+    """What is sampled from what.
+
+    Args:
+        rows: preference rows: files, folders or Hub ids, or names of `modeling_grm.data.sources.SOURCES`.
+        out: folder of the results.
+        split: of folders and Hub ids.
+        format: of the rows, a name of `modeling_grm.data.converters.FORMATS`; found by their columns if left out.
+        limit: that many rows of each, at most.
+        allow_licences: beside apache-2.0 and mit; in the rows' own words.
+        benchmarks: whose prompts must not be trained on: files of rows, or names of
+            `modeling_grm.data.decontamination.BENCHMARKS`.
+        ngram: so many words in a row, shared with a benchmark's prompt, are too many.
+        reference_store: trajectories of a reference model; items that it gets right `reference_samples` times of as
+            many are left out.
+        reference_samples: how many of its samples must all be right.
+        model: who judges: Hub id, folder, or the name that a server knows; the embedded judge if left out.
+        backend: transformers, vllm, openai, or fake (random scores, for a smoke test).
+        base_url: of the openai backend.
+        concurrency: requests in flight, of the openai backend.
+        dtype: of the others.
+        batch_size: distinct prompts at work together.
+        n_rft: non-hinted samples an item.
+        hinted: also one sample an item whose prompt names the best response; items of one response have none.
+        template: of items with two or more responses.
+        single_template: of items with one.
+        temperature: of sampling; the paper does not state its own.
+        top_p: nucleus mass.
+        max_new_tokens: of one judgement.
+        seed: of orders and samples.
+    """
+
+    rows: list[str] = field(default_factory=list)
+    out: str = "runs/sample"
+    split: str = "train"
+    format: str | None = None
+    limit: int | None = None
+    allow_licences: list[str] = field(default_factory=list)
+    benchmarks: list[str] = field(default_factory=list)
+    ngram: int = 13
+    reference_store: str | None = None
+    reference_samples: int = 3
+    model: str | None = None
+    backend: str = "transformers"
+    base_url: str | None = None
+    concurrency: int | None = None
+    dtype: str | None = None
+    batch_size: int | None = None
+    n_rft: int = 3
+    hinted: bool = True
+    template: str = "deepseek-grm"
+    single_template: str = "deepseek-grm-single"
+    temperature: float = 0.5
+    top_p: float = 1.0
+    max_new_tokens: int = 1024
+    seed: int = 0
+
+    def settings(self, template: str, k: int) -> dict[str, Any]:
+        """Of a call of the pipeline."""
+        names = ("temperature", "top_p", "max_new_tokens", "seed", "batch_size")
+        return {name: getattr(self, name) for name in names} | {"template": template, "k": k}
+
+
+def canned(prompt: Prompt) -> str:
+    """The fake judge: random scores, one in ten unreadable; told the best response, it mostly agrees."""
+    random, n = Random(f"{prompt.seed} {prompt.messages[-1]['content'][-40:]}"), len(prompt.order)
+    scores = [random.randint(1, 10) for _ in range(n)]
+    told = prompt.messages[-1]["content"].rpartition("The best response is: Response ")[2]
+    if told.isdigit() and random.random() < 0.9:
+        scores = [random.randint(1, 7) for _ in range(n)]
+        scores[int(told) - 1] = 9
+    said = ", ".join(map(str, scores)) if random.random() < 0.9 else "none"
+    return f"Specific Criteria: chance (100%).\nAnalysis: the scores are random.\nScores: \\boxed{{{said}}}"
+
+
+def judge(args: SampleArguments) -> Any:
+    """The pipeline that judges."""
+    from modeling_grm.loading import load
+    from modeling_grm.pipeline_grm import RewardScoringPipeline
+
+    if args.backend != "fake":
+        options = {name: getattr(args, name) for name in ("base_url", "concurrency", "dtype")}
+        return load(args.model, args.backend, **options)
+    from modeling_grm.backends.fake import Fake
+
+    return RewardScoringPipeline(Fake(canned))
+
+
+def read_items(args: SampleArguments, report: Report) -> list[Preference]:
+    """All items that may be trained on, each once."""
+    if not args.rows:
+        raise InvalidInput("rows: none given; name at least one file, folder, Hub id or source")
+    found = [
+        item for name in args.rows
+        for item in items_of(name, report, split=args.split, format=args.format, limit=args.limit)
+    ]  # fmt: skip
+    report.check()
+    items = list(unique(found, report))
+    check_licences(items, args.allow_licences)
+    return items
+
+
+def clean(items: list[Preference], args: SampleArguments, said: dict[str, Any]) -> list[Preference]:
+    """Without what benchmarks hold, and without what the reference model solves."""
+    if args.benchmarks:
+        benchmarks = Benchmarks(args.ngram)
+        for name in args.benchmarks:
+            benchmarks.add(name, hub_prompts(name) if name in BENCHMARKS else prompts_of(name))
+        items, removed = decontaminate(items, benchmarks)
+        said["decontamination"] = report_of(benchmarks, removed)
+    if args.reference_store:
+        names = solved(args.reference_store, items, args.reference_samples)
+        said["solved_by_the_reference"] = len(names)
+        items = without(items, names)
+    return items
+
+
+def fitting(items: Iterable[Preference], pipe: Any, settings: dict[str, Any], report: Report) -> Iterator[Preference]:
+    """Items that the judge can take: they fit its context, and a single label is a score of the template."""
+    low, high = score_range(settings["template"])
+    for item in items:
+        try:
+            pipe.check(item.request, **settings)
+        except InvalidInput as error:
+            report.lose(item.source, "does not fit the judge", f"{item.id}: {error}")
+            continue
+        if item.label is not None and not low <= item.label <= high:
+            example = f"{item.id}: {item.label} is not in {low}..{high} ({settings['template']})"
+            report.lose(item.source, "the label is no score of the template", example)
+            continue
+        yield item
+
+
+def rejected(
+    pipe: Any, items: list[Preference], args: SampleArguments, report: Report, tally: Tally
+) -> Iterator[dict[str, Any]]:
+    """The training rows of all items; those of one response have a template and a store of their own.
+
+    One pass after another, each from start to end: an engine in the process works on one call at a time.
+    """
+    kinds = (("free", args.template, False), ("single", args.single_template, True))
+    for name, template, single in kinds:
+        settings = args.settings(template, args.n_rft)
+        mine = [item for item in items if (item.request.n == 1) == single]
+        mine = list(fitting(mine, pipe, settings, report)) if mine else []
+        free = judged(pipe, mine, args, name, settings)
+        hints = args.hinted and not single
+        told = judged(pipe, mine, args, "hinted", settings | {"k": 1}) if hints else [()] * len(mine)
+        for item, samples, hinted in zip(mine, free, told, strict=True):
+            yield from kept_rows(item, samples, hinted, template, tally)
+
+
+def judged(
+    pipe: Any, items: list[Preference], args: SampleArguments, name: str, settings: dict[str, Any]
+) -> list[Samples]:
+    """Each item's samples, by way of the store of that name."""
+    if not items:
+        return []
+    store = Path(args.out) / "store" / name
+    made = sampled(pipe, items, store, args.backend, settings, hint=name == "hinted")
+    return [samples for _, samples in progress(made, len(items), name)]
+
+
+def name_of(pipe: Any) -> str:
+    """The judge's Hub id, or its folder's name: a card is read on other machines."""
+    name = str(getattr(pipe.model, "name_or_path", ""))
+    return Path(name).name if Path(name).is_dir() else name
+
+
+def progress(results: Iterable[Any], total: int, name: str) -> Iterator[Any]:
+    """Says now and then how far it is."""
+    for number, result in enumerate(results, 1):
+        if number % max(1, total // 10) == 0:
+            print(f"{name}: {number}/{total} items", file=sys.stderr, flush=True)
+        yield result
+
+
+def write(rows: list[dict[str, Any]], args: SampleArguments, said: dict[str, Any]) -> None:
+    """The dataset folder with its card, and the report."""
+    from datasets import Dataset
+
+    folder = Path(args.out) / "dataset"
+    (folder / "data").mkdir(parents=True, exist_ok=True)
+    Dataset.from_list(rows).to_parquet(folder / "data" / "train-00000-of-00001.parquet")
+    write_card(folder, rows, said)
+
+
+def run(args: SampleArguments) -> dict[str, Any]:
+    """Everything; returns the report.
+
+    Raises:
+        InvalidInput: bad arguments or rows, or nothing was kept (the message has the counts).
+    """
+    if args.n_rft < 1:
+        raise InvalidInput(f"n_rft: {args.n_rft!r} is not usable; give a whole number of samples, at least 1")
+    report, tally, said = Report(), Tally(), dict[str, Any]()
+    items = clean(read_items(args, report), args, said)
+    if not items:
+        raise InvalidInput(f"rows: none left to sample: {json.dumps(said)}")
+    pipe = judge(args)
+    rows = list(rejected(pipe, items, args, report, tally))
+    report.check()
+    said |= {"rows": report.to_dict(), "sampled": tally.to_dict(), "kept": len(rows)}
+    said["settings"] = {**args.settings(args.template, args.n_rft), "single_template": args.single_template}
+    said["judge"] = {"model": name_of(pipe), "backend": args.backend, "hinted": args.hinted}
+    Path(args.out).mkdir(parents=True, exist_ok=True)
+    (Path(args.out) / "report.json").write_text(json.dumps(said, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    if not rows:
+        raise InvalidInput(f"samples: none was kept: {json.dumps(said['sampled'])}; see {args.out}/report.json")
+    write(rows, args, said)
+    return said
+
+
+def main() -> None:
+    """Command line."""
+    (args,) = TrlParser((SampleArguments,)).parse_args_and_config()
+    try:
+        said = run(args)
+    except InvalidInput as error:
+        raise SystemExit(f"error: {error}") from error
+    print(json.dumps({"sampled": said["sampled"], "kept": said["kept"], "out": args.out}, indent=2))
+
+
+if __name__ == "__main__":
+    main()
