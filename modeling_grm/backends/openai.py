@@ -21,7 +21,7 @@ from transformers import AutoConfig, AutoTokenizer
 
 from ..configuration_grm import GRMConfig
 from ..constraint_grm import ScoresLine
-from ..generation_grm import context_length, encode
+from ..generation_grm import check_tokenizer, context_length
 from ..prompts_grm import find_template
 from ..types_grm import Completion, InvalidInput, Prompt
 from .base import Backend, Group, grouped
@@ -55,7 +55,8 @@ class OpenAICompatible(Backend):
         concurrency: requests in flight at most, 1..100.
         deadline: seconds for one prompt's requests, retries and pauses included; waiting for its turn is not.
         retries: tries after the first.
-        logprobs: ask how likely each score was (`Critique.expected`); the answers get a hundred times as large.
+        logprobs: ask how likely each score was (`Critique.expected`); the answers get a hundred times as large. Where
+            the model writes 10 as two tokens, the shares of 1 and 10 are known only where one of them was written.
 
     Raises:
         InvalidInput: an argument that cannot be used, by name.
@@ -95,7 +96,7 @@ class OpenAICompatible(Backend):
             raise InvalidInput(
                 f"checkpoint: {checkpoint!r} cannot be read; give a Hub id or a folder ({error})"
             ) from error
-        encode(self.tokenizer, ({"role": "user", "content": "?"},))
+        check_tokenizer(self.tokenizer)
         self.context = context_length(self.config)
 
     def engine(

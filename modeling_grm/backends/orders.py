@@ -60,12 +60,13 @@ class Way:
 
     def asked(self, n: int, samples: Samples) -> dict[str, Any]:
         """The settings of a request for samples of a prompt with n responses."""
-        settings = {**self.sampling(samples[0][1]), "max_tokens": self.room(n)}
-        if len(samples) > 1:
-            settings["n"] = len(samples)
-        if self.legal:
-            settings.update(logprobs=True, top_logprobs=LIKELIEST)
-        return settings
+        several = {"n": len(samples)} if len(samples) > 1 else {}
+        return {**self.sampling(samples[0][1]), **self.likely, "max_tokens": self.room(n), **several}
+
+    @property
+    def likely(self) -> dict[str, Any]:
+        """What asks for probabilities, where they are wanted."""
+        return {"logprobs": True, "top_logprobs": LIKELIEST} if self.legal else {}
 
 
 def _reserve(n: int) -> int:
@@ -151,10 +152,10 @@ class Orders:
         if self.way.tokenizer is not None:
             messages = plain(self.way.tokenizer, messages)
         form = {"continue_final_message": True, "add_generation_prompt": False}
-        settings = self.way.sampling(seed, **form, structured_outputs={"regex": line.regex})
+        settings = self.way.sampling(seed, **form, structured_outputs={"regex": line.regex}) | self.way.likely
         try:
             body = await self.chat.ask(messages, clock, **settings, max_tokens=_reserve(group.n))
-            written = completions(body)[0]
+            written = completions(body, self.way.legal, opened)[0]
         except Unreadable:
             return completion
         except Fault as fault:
@@ -167,15 +168,17 @@ class Orders:
         return self._joined(completion, opened, written, line)
 
     def _joined(self, completion: Completion, opened: str, written: Completion, line: ScoresLine) -> Completion:
-        scores = written.text.strip()
-        if written.error or not line.ends(scores):
+        """Text and counts of both; the line's probabilities may be those under the constraint, as vLLM's are, or those
+        without: `expected` is the mean over the legal scores, which a constraint leaves as it is."""
+        if written.error or not line.ends(written.text.strip()):
             return completion
         self.obeyed = True
         return replace(
             completion,
-            text=opened + scores,
+            text=opened + written.text.rstrip(),
             truncated=False,
             constrained=True,
+            numbers={**completion.numbers, **written.numbers},
             prompt_tokens=completion.prompt_tokens + written.prompt_tokens,
             completion_tokens=completion.completion_tokens + written.completion_tokens,
         )

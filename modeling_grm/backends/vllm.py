@@ -11,16 +11,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from importlib import import_module
 from itertools import count
+from multiprocessing import connection
+from threading import Thread
 from typing import Any
 
 from transformers import AutoConfig, AutoTokenizer
 
 from ..configuration_grm import GRMConfig
 from ..constraint_grm import ScoresLine
-from ..generation_grm import context_length, encode
+from ..generation_grm import check_tokenizer, context_length, encode
 from ..parsing_grm import opens_number
 from ..slots_grm import Slots, slots
 from ..types_grm import Completion, InvalidInput, Prompt
@@ -40,6 +44,19 @@ def _vllm() -> Any:
     return vllm
 
 
+def _watch(core: Any) -> None:
+    """Let a wait for the engine's process end with an error once that was killed: vLLM's own waits for ever then."""
+    processes = getattr(getattr(getattr(core, "resources", None), "engine_manager", None), "processes", ())
+
+    def tell(resources: Any, outputs: Any) -> None:
+        connection.wait([process.sentinel for process in processes])
+        resources.engine_dead = True
+        outputs.put(RuntimeError("the process of vLLM's engine has ended"))
+
+    if processes and hasattr(core, "outputs_queue"):
+        Thread(target=tell, args=(core.resources, core.outputs_queue), name="vllm-backend", daemon=True).start()
+
+
 class VLLM(Backend):
     """A checkpoint served by `vllm.LLM`; loaded when it is first used.
 
@@ -47,7 +64,7 @@ class VLLM(Backend):
     requests in the same batch repeat exactly; vLLM's sampling is not the same in another batch.
 
     Args:
-        model: Hub id or folder, with a chat template.
+        model: Hub id or folder, with a chat template; not a LoRA adapter's, which must be merged into its base first.
         logprobs: keep how likely each score was (`Critique.expected`), which costs vLLM some time a token.
         engine_args: `vllm.LLM`'s own, such as `dtype`, `max_model_len`, `tensor_parallel_size`.
 
@@ -63,13 +80,18 @@ class VLLM(Backend):
             self.config, self.tokenizer = AutoConfig.from_pretrained(model), AutoTokenizer.from_pretrained(model)
         except (OSError, ValueError, KeyError) as error:
             raise InvalidInput(f"model: {model!r} cannot be read; give a Hub id or a folder ({error})") from error
-        encode(self.tokenizer, ({"role": "user", "content": "?"},))
+        check_tokenizer(self.tokenizer)
         self.context = int(engine_args.get("max_model_len") or context_length(self.config))
 
     @cached_property
     def llm(self) -> Any:
         """The loaded `vllm.LLM`."""
-        return _vllm().LLM(model=self.name_or_path, **{"enable_prefix_caching": True, **self.engine_args})
+        vllm, platform = _vllm(), import_module("vllm.platforms").current_platform
+        cpu = platform.is_cpu()  # a seeded request that is prefilled in two parts kills vLLM there
+        known = {"enable_prefix_caching": True, **({"enable_chunked_prefill": False} if cpu else {})}
+        llm = vllm.LLM(model=self.name_or_path, **{**known, **self.engine_args})
+        _watch(llm.llm_engine.engine_core)
+        return llm
 
     def engine(
         self,
@@ -148,8 +170,12 @@ class _Run:
                     yield from self._begin(group) if group else ()
                 yield from self._step() if self.work else ()
         finally:
-            if self.work:
-                self.engine.abort_request(list(self.work))
+            self._drop(self.work.values())
+
+    def _drop(self, requests: Iterable[_Request]) -> None:
+        """End requests with all their samples; an engine that died cannot be told."""
+        with suppress(Exception):
+            self.engine.abort_request([request.internal for request in requests], internal=True)
 
     # ------------------------------------------------------------------ requests
 
@@ -157,16 +183,17 @@ class _Run:
         ids = encode(self.tokenizer, group.messages)
         wanted = group.samples[:1] if self.config.temperature == 0 else group.samples
         request = _Request(group, ids, [_Sample(*one) for one in wanted], self._free_ended, streams=True)
-        return self._submit(request, max_tokens=self._budget(group.n), n=len(wanted), seed=wanted[0][1])
+        return self._submit(request, max_tokens=self._budget(ids, group.n), n=len(wanted), seed=wanted[0][1])
 
-    def _budget(self, n: int) -> int:
+    def _budget(self, ids: list[int], n: int) -> int:
         reserve = self.slots.reserve(self.line(n)) if self.line else 0
         if reserve >= self.config.max_new_tokens:
             raise InvalidInput(
                 f"max_new_tokens: {self.config.max_new_tokens} has no room for a critique and a scores line of {n}; "
                 f"give more than {reserve}, or constrain=None"
             )
-        return self.config.max_new_tokens - reserve
+        room = min(self.config.max_new_tokens, self.backend.context - len(ids)) - reserve
+        return max(1, room)  # a prompt that leaves no room at all is refused by vLLM itself
 
     def _submit(self, request: _Request, **settings: Any) -> Made:
         vllm = _vllm()
@@ -203,6 +230,7 @@ class _Run:
             outputs = self.engine.step()
         except Exception as failure:  # an engine that died: what it had is lost, and every later request says why
             lost, self.work = list(self.work.values()), {}
+            self._drop(lost)
             return [made for request in lost for made in self._failed(request, failure)]
         return [made for output in outputs if output.request_id in self.work for made in self._took(output)]
 
@@ -231,8 +259,6 @@ class _Run:
         name = request.internal if len(request.samples) == 1 else f"{index}_{request.internal}"
         self.engine.abort_request([name], internal=True)
 
-    # ------------------------------------------------------------------ samples
-
     def _append(self, sample: _Sample, piece: Any) -> None:
         if piece.logprobs:
             if not sample.ids:
@@ -256,8 +282,7 @@ class _Run:
     def _chances(self, likely: Any) -> dict[int, float]:
         found: dict[int, float] = {}
         for token, chance in likely.items():
-            digits = self.slots.numbers.get(token, "")
-            if 0 < len(digits) <= 3:
+            if 0 < len(digits := self.slots.numbers.get(token, "")) <= 3:
                 found[int(digits)] = found.get(int(digits), 0.0) + math.exp(chance.logprob)
         return found
 

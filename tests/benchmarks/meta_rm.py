@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,7 @@ def resident_mb() -> float:
 
 
 def measure(way: str, adapter: str, judgements: int, tokens: int, batch_size: int) -> dict[str, Any]:
-    """Memory after loading, and seconds for the ratings (one batch goes before)."""
+    """Memory with the weights loaded and at the end, and seconds for the ratings (one batch goes before)."""
     import torch
     from transformers import AutoModelForCausalLM
 
@@ -52,6 +53,7 @@ def measure(way: str, adapter: str, judgements: int, tokens: int, batch_size: in
     from modeling_grm.meta_rm_grm import MetaRM
 
     torch.manual_seed(0)
+    import_module("peft")  # its own memory is no model's
     before = resident_mb()
     judge = AutoModelForCausalLM.from_pretrained(embedded_judge(), dtype=torch.float32)
     sum(weights.double().sum() for weights in judge.parameters())  # files are mapped: read them
@@ -60,6 +62,8 @@ def measure(way: str, adapter: str, judgements: int, tokens: int, batch_size: in
         options = {"batch_size": batch_size}
         loaded = MetaRM.on_backbone_of(judge, adapter, **options) if way == WAYS[2] else None
         meta = loaded or MetaRM.from_pretrained(adapter, dtype=torch.float32, **options)
+        sum(weights.double().sum() for weights in [*meta.backbone.parameters(), *meta.head.parameters()])
+        found["loaded_mb"] = resident_mb() - before
         rows = torch.randint(100, 40_000, (judgements, tokens)).tolist()
         meta.logits(rows[:batch_size])
         started, worked = time.perf_counter(), time.process_time()
