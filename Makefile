@@ -23,7 +23,7 @@ VLLM_PIP := $(VLLM_VENV)/bin/python -m pip install --disable-pip-version-check $
 VLLM_ENVIRONMENT := HF_HUB_OFFLINE=1 VLLM_NO_USAGE_STATS=1 VLLM_CPU_KVCACHE_SPACE=2 KMP_BLOCKTIME=1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow test-vllm lint format clean
+.PHONY: help install demo test test-slow test-vllm bench lint format clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1	/' | expand -t 12
@@ -44,6 +44,10 @@ test-slow: $(VENV)/.dev test-vllm  ## the tests marked slow, those marked gpu wh
 test-vllm: $(VLLM_VENV)/.ready  ## the tests of real vLLM, in process and as a server, in an environment of its own
 	$(VLLM_ENVIRONMENT) VLLM_CPU_OMP_THREADS_BIND=0-$$(($$(nproc) - 1)) \
 	  $(VLLM_VENV)/bin/python -m pytest -m vllm -rP tests/test_vllm.py tests/test_vllm_serve.py
+
+bench: $(VENV)/.dev $(VLLM_VENV)/.ready  ## every engine side by side, on a quiet machine; goes on where it was stopped
+	$(VLLM_ENVIRONMENT) VLLM_CPU_OMP_THREADS_BIND=0-$$(($$(nproc) - 1)) \
+	  $(BIN)/python -m tests.benchmarks.engines --python $(VLLM_VENV)/bin/python
 
 lint: $(VENV)/.dev  ## ruff and mypy
 	$(BIN)/ruff check .
