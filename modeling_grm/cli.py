@@ -4,6 +4,7 @@
     grm score --query Q --response A --response B
     grm score FILE --backend openai --base-url http://127.0.0.1:8000/v1 --model M
     grm score FILE --store DIR      keep every judgement; a killed run goes on where it stopped
+    grm rate DIR --meta-model M     let a meta RM rate stored judgements
     grm revote DIR --k 1,2,4,8      any vote over stored judgements, without a model
     grm calibrate DIR               learn from stored judgements when to stop and how sure to be
     grm template list | show NAME
@@ -32,6 +33,7 @@ from .console import ERR, excerpt, print_pairs, print_result, progress
 from .loading import describe, load
 from .offline import calibrate, revote
 from .prompts_grm import TEMPLATES, find_template
+from .rating import rate
 from .rows import BadRow, Row, count_rows, read_rows
 from .rules_grm import find_rule
 from .scoring_grm import score_range
@@ -42,6 +44,7 @@ app = typer.Typer(
 )
 templates = typer.Typer(no_args_is_help=True, help="The judge prompts that come with the package.")
 app.add_typer(templates, name="template")
+app.command()(rate)
 app.command()(revote)
 app.command()(calibrate)
 
@@ -103,7 +106,9 @@ def _check(settings: dict[str, Any], store: Path | None, text: bool | None, mix:
         raise InvalidInput(f"{'mix' if mix else 'text'}: belongs to --store; name the store's folder")
     if settings["rule"] is not None:
         find_rule(settings["rule"])
-    offline = {name: value for name, value in settings.items() if name != "min_confidence"}  # the judge may have a map
+    # the judge may have a confidence map, and a k of its own
+    unknown = ("min_confidence", *(["k_meta"] if settings["k"] is None else []))
+    offline = {name: value for name, value in settings.items() if name not in unknown}
     score_range(GRMConfig().override(**offline).template)
 
 
@@ -190,6 +195,10 @@ def score(
         float | None, typer.Option(help="--k auto: accepted share of votes that differ from the one over all samples.")
     ] = None,
     rule: Annotated[str | None, typer.Option(help="How samples become one vote: sum, majority, expected, ...")] = None,
+    meta_model: Annotated[
+        str | None, typer.Option(help="Hub id or folder of a meta RM that chooses which judgements vote.")
+    ] = None,
+    k_meta: Annotated[int | None, typer.Option(help="How many it lets vote; half of them if left out.")] = None,
     min_confidence: Annotated[
         float | None, typer.Option(help="Abstain where the probability that the best is right is lower.")
     ] = None,
@@ -232,7 +241,8 @@ def score(
     grm score --query "What is 2+2?" --response 4 --response "I like trains"
     """
     settings = {
-        "k": _whole_or_auto(k), "k_max": k_max, "delta": delta, "rule": rule, "min_confidence": min_confidence,
+        "k": _whole_or_auto(k), "k_max": k_max, "delta": delta, "rule": rule, "k_meta": k_meta,
+        "min_confidence": min_confidence,
         "temperature": temperature, "top_p": top_p, "top_k": top_k, "max_new_tokens": max_new_tokens,
         "template": template, "truncation": truncation, "constrain": constrain,
     }  # fmt: skip
@@ -241,7 +251,8 @@ def score(
     defaults = {"principles": principles, "reference": reference}
     Request("?", ["?"], **defaults)
     total = count_rows(file, limit) if file else 1
-    pipe = load(model, backend, base_url=base_url, concurrency=concurrency, dtype=dtype, batch_size=batch_size)
+    engine: dict[str, Any] = {"base_url": base_url, "concurrency": concurrency, "dtype": dtype}
+    pipe = load(model, backend, **engine, batch_size=batch_size, meta_model=meta_model)
     given = {name: value for name, value in settings.items() if value is not None} | {"seed": seed}
     tally = Tally()
     with ExitStack() as open_:

@@ -36,18 +36,18 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() or c == "\n" else " " for c in text)
 
 
-def progress(total: int | None) -> Progress:
+def progress(total: int | None, doing: str = "scoring") -> Progress:
     """A bar on stderr with rows done and judgements and tokens a second."""
     columns = (
         SpinnerColumn(),
-        TextColumn("scoring"),
+        TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("{task.fields[rate]}"),
         TimeElapsedColumn(),
     )
     shown = Progress(*columns, console=ERR, transient=True)
-    shown.add_task("scoring", total=total, rate="")
+    shown.add_task(doing, total=total, rate="")
     return shown
 
 

@@ -18,7 +18,8 @@ from transformers.utils import find_adapter_config_file, logging
 
 from .configuration_grm import GRMConfig
 from .embedded import embedded_judge
-from .generation_grm import context_length, encode
+from .generation_grm import check_tokenizer, context_length
+from .meta_rm_grm import MetaRM, described
 from .pipeline_grm import RewardScoringPipeline
 from .types_grm import InvalidInput
 
@@ -48,7 +49,7 @@ def _parts(model: str | None) -> tuple[str, Any, Any]:
             f"model: {name!r} cannot be loaded; give a Hub id or a checkpoint's folder ({error})"
         ) from error
     GRMConfig.from_dict(getattr(config, "grm", None))
-    encode(tokenizer, ({"role": "user", "content": "?"},))
+    check_tokenizer(tokenizer)
     return name, config, tokenizer
 
 
@@ -132,8 +133,22 @@ def load(
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     options = _checked_options(backend, {"base_url": base_url, "concurrency": concurrency, "dtype": dtype})
+    if isinstance(settings.get("meta_model"), (str, Path)):
+        described(str(settings["meta_model"]))
     task: Any = "reward-scoring"
     return pipeline(task, pipeline_class=RewardScoringPipeline, **ENGINES[backend](model, **options), **settings)
+
+
+def load_meta(name: str, *, dtype: str | None = None, batch_size: int = 8) -> MetaRM:
+    """A meta RM by Hub id or folder, quietly; on an accelerator where there is one.
+
+    Raises:
+        InvalidInput: an unknown dtype, or see `MetaRM.from_pretrained`.
+    """
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    device = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+    return MetaRM.from_pretrained(name, device=device, dtype=_dtype(dtype), batch_size=batch_size)
 
 
 def describe(model: str | None = None) -> dict[str, Any]:

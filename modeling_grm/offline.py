@@ -39,8 +39,9 @@ def _numbers(name: str, text: str) -> list[int]:
     return [int(part) for part in parts]
 
 
-def _stored(folder: Path, settings: str | None) -> Any:
-    """The runs of a store made with one set of settings."""
+def _stored(folder: Path, settings: str | None, meta_model: str | None = None) -> Any:
+    """The runs of a store made with one set of settings, with the ratings of one meta RM."""
+    from .rating import chosen_rater
     from .runs import COLUMNS, load_runs
     from .trajectories import read, settings_in
 
@@ -52,7 +53,7 @@ def _stored(folder: Path, settings: str | None) -> Any:
         )
     if settings is not None and settings not in there:
         raise InvalidInput(f"settings: {settings!r} is not in {folder}; it has {', '.join(there)}")
-    batches = read(folder, [*COLUMNS, "settings"])
+    batches = read(folder, [*COLUMNS, "settings"], meta_model=chosen_rater(folder, meta_model))
     return load_runs(_only(batches, settings) if settings else batches)
 
 
@@ -77,6 +78,9 @@ def revote(
     quorum: Annotated[float, typer.Option(help="Least share of readable judgements.")] = 0.5,
     seed: Annotated[int, typer.Option(help="Of subsets and bootstrap.")] = 0,
     settings: Annotated[str | None, typer.Option(help="Which settings, in a store that holds several.")] = None,
+    meta_model: Annotated[
+        str | None, typer.Option(help="Whose ratings, where several meta RMs have rated the store.")
+    ] = None,
     plot: Annotated[Path | None, typer.Option(help="Draw the curves: a .png, .svg or .pdf file.")] = None,
     bias: Annotated[bool, typer.Option("--bias", help="Also report what the order of the responses does.")] = False,
     as_json: Json = False,
@@ -89,7 +93,7 @@ def revote(
     from .bias import position_bias
     from .revoting import revote as curves
 
-    runs = _stored(folder, settings)
+    runs = _stored(folder, settings, meta_model)
     k_metas = _numbers("k_meta", k_meta) if k_meta else [None]
     rules = [name.strip() for name in rule.split(",")]
     points = curves(runs, _numbers("k", k), rules, k_metas, ties=ties, quorum=quorum, seed=seed)

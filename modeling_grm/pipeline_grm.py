@@ -7,26 +7,28 @@ itself is `scoring_grm.score`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from transformers import Pipeline
 from transformers.dynamic_module_utils import custom_object_save
 
-from .configuration_grm import GRMConfig
+from .configuration_grm import AUTO, GRMConfig
 from .constraint_grm import ScoresLine
 from .fitting_grm import Fitter
-from .generation_grm import TransformersGenerator, context_length, encode
+from .generation_grm import TransformersGenerator, check_tokenizer, context_length, encode
+from .meta_rm_grm import meta_rm_of
 from .parsing_grm import scores_line_end
-from .rules_grm import find_rule
-from .scoring_grm import Generate, score, score_range, stopping_of
+from .rules_grm import default_k_meta, find_rule
+from .scoring_grm import Generate, Rate, score, score_range, stopping_of
 from .types_grm import InvalidInput, Request, RewardResult
 
 SETTINGS = (
     *("k", "k_max", "delta", "rule", "k_meta", "quorum", "min_confidence"),
     *("temperature", "top_p", "top_k", "max_new_tokens", "template", "truncation", "constrain"),
 )
-CALL_SETTINGS = ("seed", "rate", "record", "batch_size")
+CALL_SETTINGS = ("seed", "meta_model", "rate", "record", "batch_size")
 EXTRAS = ("reference", "principles")
 ROW_FIELDS = ("query", "conversation", "responses", *EXTRAS)
 META_RULES = ("meta_topk", "meta_soft")
@@ -73,6 +75,16 @@ def _check_whole(name: str, value: object, low: int | None = None) -> None:
         raise InvalidInput(f"{name}: {value!r} is not usable; give a whole number{least}")
 
 
+def _with_meta(result: RewardResult, config: GRMConfig, rate: Rate) -> RewardResult:
+    """The result with what the meta RM did: how many it rated, and whether that was fewer than were to vote."""
+    rated = sum(critique.meta_score is not None for critique in result.critiques)
+    ranks = find_rule(config.rule or "meta_topk").rank is not None
+    wanted = (config.k_meta or default_k_meta(result.k)) if ranks else None
+    said = {"model": getattr(rate, "name_or_path", None), "k_meta": wanted, "rated": rated}
+    said |= {"all_rated_vote": True} if wanted is not None and rated < wanted else {}
+    return replace(result, extra={**result.extra, "meta": said})
+
+
 class RewardScoringPipeline(Pipeline):
     """Scores responses with a generative reward model (arXiv 2504.02495).
 
@@ -87,7 +99,10 @@ class RewardScoringPipeline(Pipeline):
             "auto" draws whole rotations until the vote is safe, at most `k_max`: it then differs from the vote over
             all samples with a probability of at most `delta`.
         rule: how the samples are made into one vote, a name in `rules_grm.RULES`; the sum if not given.
-        k_meta: how many of them the meta RM lets vote; needs `rate`.
+        k_meta: how many of them the meta RM lets vote, half of them if not given; where fewer are readable all of those
+            vote, and the result's `meta` says so.
+        meta_model: the meta RM, by Hub id or folder, or a `MetaRM`; the one that the checkpoint names (`meta_rm`) if
+            not given. An adapter of the judge's own base shares its backbone.
         temperature, top_p, top_k, max_new_tokens: of each judgement.
         seed: whole number; the same seed gives the same orders and random streams.
         template: a name of `grm template list`, or a text with `{conversation}` and `{responses}`.
@@ -98,7 +113,7 @@ class RewardScoringPipeline(Pipeline):
         quorum: least share of the k judgements that must be readable.
         min_confidence: least probability that the best is right; needs a judge whose confidence is calibrated.
         return_samples: put every judgement with its text, order and outcome into the result.
-        rate: a meta RM, `[(request, critique)] -> [float | None]`.
+        rate: a function in the place of the meta RM, `[(request, critique)] -> [float | None]`.
         record: wraps the engine, as `trajectories.Store.recording` does to keep every sample.
         batch_size: distinct prompts that are decoded together.
     """
@@ -113,9 +128,12 @@ class RewardScoringPipeline(Pipeline):
         super().__init__(*args, **kwargs)
         self.tokenizer = self.tokenizer or getattr(self.model, "tokenizer", None)
         self.grm = GRMConfig.from_dict(getattr(self.model.config, "grm", None))
-        self._config(self._forward_params)  # refuses settings that no call could use
+        self._metas: dict[str, Any] = {}
+        config = self._config(self._forward_params)  # refuses settings that no call could use
+        if "meta_model" in self._forward_params:
+            self._rate(config, self._forward_params)
         if not self._counts_elsewhere:
-            encode(self.tokenizer, ({"role": "user", "content": "?"},))  # refuses one without a chat template
+            check_tokenizer(self.tokenizer)  # refuses one without a chat template
 
     @property
     def _counts_elsewhere(self) -> bool:
@@ -208,21 +226,37 @@ class RewardScoringPipeline(Pipeline):
         fit = self._fitter(config)
         if fit is not None:
             fit(request, config.template)
+        check = getattr(self._rate(config, during), "check", None)
+        if check is not None:
+            check(request, config.max_new_tokens)
 
     def preprocess(self, row: Any, **defaults: Any) -> Request:  # type: ignore[override]
         """A row as a request."""
         return to_request(row, **defaults)
 
     def _forward(self, requests: Iterable[Request], **settings: Any) -> Iterator[RewardResult]:  # type: ignore[override]
-        config, rate = self._config(settings), settings.get("rate")
+        config = self._config(settings)
+        rate = self._rate(config, settings)
         asks_meta = config.rule in META_RULES or (config.rule is None and config.k_meta is not None)
         if asks_meta and rate is None:
             name = "rule" if config.rule else "k_meta"
-            raise InvalidInput(f"{name}: {getattr(config, name)!r} has no meta RM to ask; pass rate=")
+            raise InvalidInput(f"{name}: {getattr(config, name)!r} has no meta RM to ask; pass meta_model= or rate=")
         engine = self._engine(config, settings.get("batch_size") or self._batch_size)
         engine = settings["record"](engine) if "record" in settings else engine
         seed = settings.get("seed", 0)
-        return score(requests, engine, config, seed=seed, fit=self._fitter(config), rate=rate)
+        results = score(requests, engine, config, seed=seed, fit=self._fitter(config), rate=rate)
+        return results if rate is None else (_with_meta(result, config, rate) for result in results)
+
+    def _rate(self, config: GRMConfig, settings: Mapping[str, Any]) -> Rate | None:
+        """The meta RM of a call: the caller's own, else the checkpoint's where the rule and k have a use for it."""
+        usable = config.k != AUTO and config.rule in (None, *META_RULES)
+        asked = settings.get("rate") or settings.get("meta_model") or (config.meta_rm if usable else None)
+        if asked is None or callable(asked):
+            return asked
+        if str(asked) not in self._metas:
+            self._metas[str(asked)] = meta_rm_of(asked, self.model)
+        found: Rate = self._metas[str(asked)]
+        return found
 
     def _engine(self, config: GRMConfig, batch_size: int | None) -> Generate:
         """The model's own engine where it is one (`backends.base`), else transformers'."""

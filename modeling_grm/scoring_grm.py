@@ -208,7 +208,7 @@ def _conclude(judged: _Open, config: GRMConfig, legal: tuple[int, int], rate: Ra
     judged.parse(legal)
     critiques, k_meta = judged.critiques, config.k_meta
     if rate is not None:
-        meta_scores = rate([(judged.request, critique) for critique in critiques])
+        meta_scores = rate([(judged.shown, critique) for critique in critiques])
         critiques = [replace(c, meta_score=m) for c, m in zip(critiques, meta_scores, strict=True)]
         k_meta = k_meta or max(1, len(critiques) // 2)
     result = vote(critiques, judged.request.n, quorum=config.quorum, k_meta=k_meta, rule=config.rule)

@@ -149,7 +149,7 @@ def own_chances(model: Any, tokenizer: Any, text: str) -> dict[int, float]:
     digits = {str(digit): tokenizer.convert_tokens_to_ids(str(digit)) for digit in range(10)}
     chances = {int(sign): float(first[at]) for sign, at in digits.items()}
     further = sum(float(second[at]) for at in digits.values())
-    if chances[1] > 0.01:
+    if chances[1] > 0.01 * sum(chances.values()):
         chances |= {10: chances[1] * float(second[digits["0"]]), 1: chances[1] * (1 - further)}
     return chances
 

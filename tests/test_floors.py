@@ -34,6 +34,8 @@ PORTABLE = {
     "decoding_grm": 3,
     "scoring_grm": 3,
     "generation_grm": 3,
+    "judged_grm": 3,
+    "meta_rm_grm": 3,
     "pipeline_grm": 4,
 }
 # Local files; a folder stands for all that is in it. The package's own `__init__` is the way in: nothing imports it
@@ -50,7 +52,10 @@ LOCAL = {
     "plots": 4,
     "calibration": 4,
     "storing": 4,
+    "meta_quality": 4,
     "offline": 5,
+    "rating": 5,
+    "rewards": 4,
     "rows": 4,
     "embedded": 4,
     "loading": 4,

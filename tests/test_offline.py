@@ -20,7 +20,7 @@ GOOD, OTHER = "zebra", "walrus"  # words that no template has
 
 
 def noisy_judge(prompt: Prompt) -> str:
-    """Likes the response with the good word by 3 points, with noise of its own seed; every 16th sample is unreadable."""
+    """Likes the response with the good word by 3 points, with noise of its own seed; every 16th says nothing."""
     text = prompt.messages[-1]["content"]
     first = text.index(GOOD) < text.index(OTHER)
     noise = Random(prompt.seed)

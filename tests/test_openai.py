@@ -641,6 +641,21 @@ def test_numbers_are_asked_for_and_kept() -> None:
     assert parse(completion, (0, 1)).expected == pytest.approx((7.75, 3.0))
 
 
+def test_a_constrained_line_keeps_its_numbers() -> None:
+    """The continuation does not repeat the text that it goes on from; places count from the start of the whole."""
+    line = [token("7", **{"7": 0.75, "9": 0.25}), token(","), token(" 3", _3=0.5, _5=0.5), token("}")]
+    answer = {"choices": [choice("7, 3}", logprobs={"content": line})], "usage": {}}
+
+    def script(asked: Asked, _: int) -> Reply:
+        return Reply(answer) if follows(asked) else said("It rambles")
+
+    with ChatServer(script) as server:
+        [completion] = ask(server, line=lined, logprobs=True)
+    assert completion.text == "It rambles\nScores: \\boxed{7, 3}"
+    assert sorted(completion.numbers) == [completion.text.index("7"), completion.text.index("3")]
+    assert parse(completion, (1, 0)).expected == pytest.approx((4.0, 7.5))
+
+
 def test_large_answers_are_shared_over_requests() -> None:
     """With probabilities a token takes kilobytes, so that few samples fit an answer."""
     with ChatServer() as server:

@@ -1,0 +1,63 @@
+"""The meta RM in vLLM: its classify task without an activation, so that the raw logit comes out.
+
+    pipeline("reward-scoring", model=VLLM("org/model"), meta_model=VLLMMetaRM("org/meta-rm"))
+
+Token ids go in, as `meta_rm_grm` makes them; judgements of one request share their prefix in vLLM's cache.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+from transformers import AutoTokenizer
+
+from ..generation_grm import context_length
+from ..meta_rm_grm import MetaRM, adapter_base, described
+from ..types_grm import InvalidInput
+from .vllm import _vllm
+
+
+class VLLMMetaRM(MetaRM):
+    """`MetaRM` over `vllm.LLM(runner="pooling")`; loaded when it is first used.
+
+    Args:
+        model: Hub id or folder of a whole checkpoint.
+        batch_size: judgements handed to vLLM at once.
+        engine_args: `vllm.LLM`'s own, such as `dtype`, `max_model_len`, `tensor_parallel_size`.
+
+    Raises:
+        ImportError: vLLM is missing.
+        InvalidInput: an adapter, or see `MetaRM`.
+    """
+
+    def __init__(self, model: str, *, batch_size: int = 256, **engine_args: Any) -> None:
+        _vllm()
+        config, about = described(model)
+        if adapter_base(model) is not None:
+            raise InvalidInput(f"meta_model: {model} is an adapter; merge it into its base first (recipes/meta_rm)")
+        self._bind(AutoTokenizer.from_pretrained(model), about, batch_size)
+        self.name_or_path, self.engine_args = model, engine_args
+        self.context = int(engine_args.get("max_model_len") or context_length(config))
+        self.pad = config.get_text_config().pad_token_id
+
+    @cached_property
+    def llm(self) -> Any:
+        """The loaded `vllm.LLM`."""
+        defaults = {"runner": "pooling", "enable_prefix_caching": True}
+        return _vllm().LLM(model=self.name_or_path, **{**defaults, **self.engine_args})
+
+    def logits(self, rows: Sequence[Sequence[int]]) -> list[float]:
+        """Raw logits of judgements given as token ids, read where transformers reads them."""
+        asked = [{"prompt_token_ids": self._read(row)} for row in rows]
+        params = _vllm().PoolingParams(use_activation=False)
+        outputs = self.llm.classify(asked, pooling_params=params, use_tqdm=False)
+        return [float(output.outputs.probs[0]) for output in outputs]
+
+    def _read(self, row: Sequence[int]) -> list[int]:
+        """The ids up to the token whose state is pooled: vLLM takes the last one, transformers the last no padding."""
+        end = len(row)
+        while end > 1 and row[end - 1] == self.pad:
+            end -= 1
+        return list(row[:end])

@@ -1,0 +1,178 @@
+"""`grm rate`: a meta RM's word on every stored judgement; a run that was stopped goes on where it was.
+
+    grm rate runs/demo --meta-model org/a-meta-rm
+
+Judgements stay as they are; the ratings stand in shards beside them, under the meta RM's name and revision.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from .console import ERR, progress
+from .types_grm import Critique, InvalidInput, Outcome, Request
+
+COLUMNS = ("key", "query", "responses", "reference", "principles", "order", "seed", "text", "outcome", "scores")
+AT_ONCE = 64  # judgements that are sorted by length together
+FLUSH_SECONDS = 60  # what a kill can lose
+
+
+def request_of(row: Mapping[str, Any]) -> Request:
+    """A stored sample's request, in the store's order of the responses."""
+    return Request(row["query"], row["responses"], row["reference"], row["principles"])
+
+
+def critique_of(row: Mapping[str, Any]) -> Critique:
+    """A stored sample's judgement, as far as a meta RM reads it."""
+    scores = None if row["scores"] is None else tuple(row["scores"])
+    return Critique(row["text"], Outcome(row["outcome"]), tuple(row["order"]), row["seed"], scores)
+
+
+def rater_name(meta_model: Any) -> str:
+    """What a meta RM's ratings stand under: its Hub id with its commit, or its folder with its content's hash."""
+    from .trajectories import content_hash
+
+    name = meta_model.name_or_path
+    if Path(name).is_dir():
+        return f"{Path(name).name}@{content_hash(name)}"
+    revision = getattr(getattr(meta_model, "config", None), "_commit_hash", None)
+    return f"{name}@{revision}" if revision else name
+
+
+def raters(folder: Path) -> list[str]:
+    """The meta RMs whose ratings a store has."""
+    from .trajectories.arrow import pq
+    from .trajectories.shards import reading, shards
+
+    found: set[str] = set()
+    for path in shards(folder, "meta"):
+        with reading(path):
+            found |= set(pq.read_table(path, columns=["meta_model"])["meta_model"].to_pylist())
+    return sorted(found)
+
+
+def chosen_rater(folder: Path, asked: str | None) -> str | None:
+    """The full name of the rater asked for: itself, or the one whose name (or folder) it is; None for none.
+
+    Raises:
+        InvalidInput: no rater of that name, or several.
+    """
+    if asked is None:
+        return None
+    there = raters(folder)
+    bare = Path(asked).name
+    found = [name for name in there if name == asked] or [n for n in there if n.split("@")[0] in (asked, bare)]
+    if len(found) != 1:
+        raise InvalidInput(f"meta_model: {asked!r} fits {len(found)} of the ratings; the store has {there}")
+    return found[0]
+
+
+def todo(folder: Path, rater: str) -> tuple[list[str], int]:
+    """(keys that this meta RM has still to rate, how many it has rated).
+
+    Raises:
+        InvalidInput: the store keeps no texts.
+    """
+    from .trajectories import read
+    from .trajectories.shards import load_about
+
+    if not load_about(folder)["text"]:
+        raise InvalidInput(f"{folder}: keeps no texts, which a meta RM reads; score into a store with --text")
+    known = [rater] if rater in raters(folder) else []
+    columns = ["key", "outcome", *("meta_model" for _ in known)]
+    keys, there = [], 0
+    for batch in read(folder, columns, meta_model=rater):
+        for row in batch.to_pylist():
+            if row["outcome"] != Outcome.OK.value:
+                continue
+            if row.get("meta_model") is None:
+                keys.append(row["key"])
+            else:
+                there += 1
+    return keys, there
+
+
+def ratings(folder: Path, keys: Sequence[str], rate: Any) -> Iterator[dict[str, float | None]]:
+    """The ratings of these samples, some at a time; reads the store once, without holding it."""
+    from .trajectories import read
+
+    wanted, waiting = set(keys), []
+    for batch in read(folder, list(COLUMNS), batch_rows=1024):
+        for row in batch.to_pylist():
+            if row["key"] in wanted:
+                waiting.append(row)
+            if len(waiting) == AT_ONCE:
+                yield _rated(waiting, rate)
+                waiting = []
+    if waiting:
+        yield _rated(waiting, rate)
+
+
+def _rated(rows: Sequence[Mapping[str, Any]], rate: Any) -> dict[str, float | None]:
+    found = rate([(request_of(row), critique_of(row)) for row in rows])
+    return {row["key"]: rating for row, rating in zip(rows, found, strict=True)}
+
+
+def rate_store(folder: Path, rate: Any, rater: str, limit: int | None = None) -> dict[str, int]:
+    """Rate what has no rating by this meta RM yet, and write it down as it goes.
+
+    Returns:
+        `rated`, `unrated` (None: it said why in its log) and `there` (from an earlier run).
+
+    Raises:
+        InvalidInput: no store, one without texts, or one that another process writes into.
+        UnwritableStore: the disk is full.
+    """
+    from .trajectories import write_meta
+
+    keys, there = todo(folder, rater)
+    counts = {"rated": 0, "unrated": 0, "there": there}
+    pending: dict[str, float | None] = {}
+    flushed = started = time.monotonic()
+    with progress(len(keys[:limit]), "rating") as bar:
+        try:
+            for some in ratings(folder, keys[:limit], rate):
+                pending |= some
+                counts["unrated"] += sum(rating is None for rating in some.values())
+                counts["rated"] += sum(rating is not None for rating in some.values())
+                speed = f"{(counts['rated'] + counts['unrated']) / (time.monotonic() - started):.1f} judgements/s"
+                bar.update(bar.task_ids[0], advance=len(some), rate=speed)
+                if time.monotonic() - flushed > FLUSH_SECONDS:
+                    write_meta(folder, rater, pending)
+                    pending, flushed = {}, time.monotonic()
+        finally:
+            if pending:
+                write_meta(folder, rater, pending)
+    return counts
+
+
+def rate(
+    folder: Annotated[Path, typer.Argument(help="A folder that `grm score --store` has written, with texts.")],
+    meta_model: Annotated[str, typer.Option(help="Hub id or folder of a meta RM, a checkpoint or a LoRA adapter.")],
+    batch_size: Annotated[int, typer.Option(help="Judgements read at once.")] = 8,
+    dtype: Annotated[str | None, typer.Option(help="float32, bfloat16 or float16.")] = None,
+    limit: Annotated[int | None, typer.Option(help="Rate at most that many judgements.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+) -> None:
+    """Let a meta RM rate stored judgements, so that any guided vote can be computed from them.
+
+    \b
+    grm rate runs/demo --meta-model runs/meta
+    grm revote runs/demo --rule sum,meta_topk,random_topk --k 8 --k-meta 1,2,4,8
+    """
+    from .loading import load_meta
+
+    meta = load_meta(meta_model, dtype=dtype, batch_size=batch_size)
+    name = rater_name(meta)
+    counts = rate_store(folder, meta, name, limit)
+    report = {"meta_model": name, **counts, "failures": {why.value: n for why, n in meta.failures.items()}}
+    if as_json:
+        typer.echo(json.dumps(report))
+    said = f"{counts['rated']} judgements rated, {counts['unrated']} not, {counts['there']} were there"
+    ERR.print(f"{name}: {said}", markup=False)

@@ -1,0 +1,195 @@
+"""Trains a meta RM: a scalar head that says whether a judgement is correct, from a trajectory store.
+
+    python recipes/meta_rm/train.py --config recipes/meta_rm/smoke.yaml
+
+Binary cross-entropy on "the trajectory is correct" (arXiv 2504.02495, section 3.2 and Eq 10). Every key of the YAML can
+be overridden on the command line, and a run that was stopped goes on from its last checkpoint.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import LoraConfig, get_peft_model
+from sets import Example, balanced, examples, excluded_items, split
+from torch.nn import functional
+from transformers import AutoModelForSequenceClassification, AutoTokenizer, Trainer, TrainingArguments
+from transformers.trainer_utils import get_last_checkpoint
+from trl import TrlParser
+
+from modeling_grm.judged_grm import ADAPTER_FILE, KEY, fingerprint
+from modeling_grm.meta_quality import fit_temperature, quality
+from modeling_grm.meta_rm_grm import EAGER, MetaRM
+
+MADE_UP = "tiny"  # a model and a store made on the fly, for the smoke run
+
+
+@dataclass
+class RecipeArguments:
+    """What is trained on what.
+
+    Args:
+        store: folder of a trajectory store with texts and labels.
+        base: Hub id or folder of the backbone; the embedded judge if left out.
+        exclude: what the GRM was trained on: stores, files of rows, or text files of item hashes.
+        test_share, calibration_share: shares of the items.
+        balance: none, downsample (the more frequent kind is thinned out) or weight (weighed down).
+        max_tokens: longer judgements are left out.
+        lora_r: rank of the adapter on every linear layer; 0 trains all weights.
+        lora_last: only on that many layers, counted from the head, so that the backward pass ends there; 0 is all.
+        eval_batch_size: judgements rated at once.
+    """
+
+    store: str = field(default="runs/demo")
+    base: str | None = None
+    exclude: list[str] = field(default_factory=list)
+    test_share: float = 0.3
+    calibration_share: float = 0.1
+    balance: str = "none"
+    max_tokens: int = 4096
+    lora_r: int = 16
+    lora_last: int = 0
+    eval_batch_size: int = 8
+
+
+def backbone(args: RecipeArguments) -> tuple[Any, Any, str]:
+    """(classifier with one label, tokenizer, name)."""
+    if args.base == MADE_UP:
+        from smoke import tiny_classifier
+
+        return (*tiny_classifier(), MADE_UP)
+    if args.base is None:
+        from modeling_grm.embedded import embedded_judge
+
+        args.base = str(embedded_judge())
+    tokenizer = AutoTokenizer.from_pretrained(args.base)
+    model = AutoModelForSequenceClassification.from_pretrained(
+        args.base, num_labels=1, problem_type="multi_label_classification", dtype=torch.float32
+    )
+    if model.config.model_type in EAGER:
+        model.set_attn_implementation("eager")
+    if model.config.get_text_config().pad_token_id is None:
+        model.config.get_text_config().pad_token_id = tokenizer.pad_token_id
+    return model, tokenizer, args.base
+
+
+def with_adapter(model: Any, args: RecipeArguments) -> Any:
+    """The model with LoRA on its linear layers and its head trained whole; as it is for rank 0."""
+    if not args.lora_r:
+        return model
+    layers = model.config.get_text_config().num_hidden_layers
+    chosen = {"layers_to_transform": list(range(layers - args.lora_last, layers))} if args.lora_last else {}
+    names = sorted({n.split(".")[-1] for n, m in model.base_model.named_modules() if isinstance(m, torch.nn.Linear)})
+    lora = LoraConfig(r=args.lora_r, lora_alpha=2 * args.lora_r, target_modules=names, task_type="SEQ_CLS", **chosen)
+    return get_peft_model(model, lora)
+
+
+class Collator:
+    """Right-padded batches with a float label a row, (rows, 1)."""
+
+    def __init__(self, pad: int) -> None:
+        self.pad = pad
+
+    def __call__(self, rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
+        """A batch."""
+        width = max(len(row["input_ids"]) for row in rows)
+        ids = torch.full((len(rows), width), self.pad)
+        mask = torch.zeros((len(rows), width), dtype=torch.long)
+        for at, row in enumerate(rows):
+            ids[at, : len(row["input_ids"])] = torch.tensor(row["input_ids"])
+            mask[at, : len(row["input_ids"])] = 1
+        return {"input_ids": ids, "attention_mask": mask, "labels": torch.tensor([[row["label"]] for row in rows])}
+
+
+class WeightedTrainer(Trainer):
+    """A Trainer whose loss is BCE with logits, correct judgements counted `weight` times."""
+
+    weight = 1.0
+
+    def compute_loss(self, model: Any, inputs: Any, return_outputs: bool = False, **kwargs: Any) -> Any:
+        """Mean over the batch."""
+        labels = inputs.pop("labels")
+        outputs = model(**inputs)
+        logits = outputs.logits.float()
+        weight = torch.tensor(self.weight, device=logits.device)
+        loss = functional.binary_cross_entropy_with_logits(logits, labels, pos_weight=weight)
+        return (loss, outputs) if return_outputs else loss
+
+
+def logits_of(trainer: Trainer, tokenizer: Any, part: list[Example], batch_size: int) -> list[float]:
+    """Raw logits, by the code that serves the model; like lengths together."""
+    model: Any = trainer.model
+    meta = MetaRM(model, tokenizer, about={})
+    turn = sorted(range(len(part)), key=lambda at: len(part[at].ids))
+    found = [0.0] * len(part)
+    for start in range(0, len(turn), batch_size):
+        batch = turn[start : start + batch_size]
+        with torch.autocast(model.device.type, torch.bfloat16, enabled=trainer.args.bf16):
+            logits = meta.logits([part[at].ids for at in batch])
+        for at, logit in zip(batch, logits, strict=True):
+            found[at] = logit
+    return found
+
+
+def report_of(part: list[Example], logits: list[float], temperature: float) -> dict[str, Any]:
+    """Figures on unseen items, as they are and calibrated."""
+    correct, items = [e.correct for e in part], [e.item for e in part]
+    raw = quality(logits, correct, items)
+    calm = quality([logit / temperature for logit in logits], correct, items)
+    return raw | {"ece_raw": raw["ece"], "ece": calm["ece"], "temperature": temperature}
+
+
+def save(trainer: Trainer, tokenizer: Any, folder: Path, about: dict[str, Any]) -> None:
+    """The classifier (or its adapter) with its tokenizer, and what a loader must know."""
+    trainer.save_model(str(folder))
+    tokenizer.save_pretrained(folder)
+    config = folder / "config.json"
+    if config.is_file():
+        stored = json.loads(config.read_text(encoding="utf-8")) | {KEY: about}
+        config.write_text(json.dumps(stored, indent=2) + "\n", encoding="utf-8")
+    else:
+        (folder / ADAPTER_FILE).write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+
+
+def main() -> None:
+    """Train, calibrate, measure, and leave the meta RM in `output_dir`."""
+    args, config = TrlParser((RecipeArguments, TrainingArguments)).parse_args_and_config()
+    model, tokenizer, name = backbone(args)
+    if args.store == MADE_UP:
+        from smoke import made_up_store
+
+        args.store = str(made_up_store(Path(config.output_dir) / "store"))
+    made, left = examples(args.store, tokenizer, max_tokens=args.max_tokens, exclude=excluded_items(args.exclude))
+    parts = split(made, args.test_share, args.calibration_share)
+    train, weight = balanced(parts["train"], args.balance, config.seed)
+    print(json.dumps({"base": name, "examples": {n: len(p) for n, p in parts.items()}, "left_out": left}), flush=True)
+    config.remove_unused_columns = False
+    rows = [{"input_ids": e.ids, "label": float(e.correct)} for e in train]
+    collator = Collator(model.config.get_text_config().pad_token_id or 0)
+    trainer = WeightedTrainer(with_adapter(model, args), config, train_dataset=rows, data_collator=collator)
+    trainer.weight = weight
+    last = get_last_checkpoint(config.output_dir) if Path(config.output_dir).is_dir() else None
+    trainer.train(resume_from_checkpoint=last)
+    finish(trainer, tokenizer, parts, args, name)
+
+
+def finish(trainer: Trainer, tokenizer: Any, parts: dict[str, list[Example]], args: RecipeArguments, name: str) -> None:
+    """Save first, then calibrate on items of their own, measure on others, and save what was learned."""
+    folder = Path(str(trainer.args.output_dir))
+    about: dict[str, Any] = {"tokenizer": fingerprint(tokenizer), "base": name}
+    save(trainer, tokenizer, folder, about)
+    held = {part: logits_of(trainer, tokenizer, parts[part], args.eval_batch_size) for part in ("calibration", "test")}
+    temperature = fit_temperature(held["calibration"], [e.correct for e in parts["calibration"]])
+    report = report_of(parts["test"], held["test"], temperature)
+    save(trainer, tokenizer, folder, about | {"temperature": temperature, "report": report})
+    ratings = {e.key: logit / temperature for e, logit in zip(parts["test"], held["test"], strict=True)}
+    (folder / "test_ratings.json").write_text(json.dumps(ratings) + "\n", encoding="utf-8")
+    print(json.dumps(report, indent=2), flush=True)
+
+
+if __name__ == "__main__":
+    main()
