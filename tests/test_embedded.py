@@ -19,7 +19,9 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from modeling_grm import embedded
 from modeling_grm.configuration_grm import GRMConfig
 from modeling_grm.embedded import embedded_judge
-from modeling_grm.generation_grm import encode
+from modeling_grm.generation_grm import TransformersGenerator, encode
+from modeling_grm.scoring_grm import plan
+from modeling_grm.types_grm import Request
 
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
 
@@ -154,3 +156,23 @@ def test_the_wheels_base_speaks() -> None:
     ids = torch.tensor([encode(tokenizer, ({"role": "user", "content": "What is the capital of France?"},))])
     out = model.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=12, do_sample=False)
     assert tokenizer.decode(out[0, ids.shape[1] :]) == "The capital of France is Paris.<|im_end|>"
+
+
+@pytest.mark.slow
+def test_its_greedy_judgements_are_generates_own() -> None:
+    """Real weights in float32, real prompts of different lengths in one batch, two samples each."""
+    folder = embedded_judge()
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    config = GRMConfig(template="compact", k=2)
+    asked = [
+        prompt
+        for at in range(4)
+        for prompt in plan(Request("Name a colour. " * (1 + 9 * at), [f"Red, {at}.", "I like trains."]), config, at)
+    ]
+    made = dict(TransformersGenerator(model, tokenizer, temperature=0, max_new_tokens=48)(asked))
+    for at, prompt in enumerate(asked):
+        ids = torch.tensor([encode(tokenizer, prompt.messages)])
+        whole = model.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=48, do_sample=False)
+        written = tokenizer.decode(whole[0, ids.shape[1] :], skip_special_tokens=True)
+        assert made[at].text == written, at
