@@ -314,27 +314,29 @@ def _padded(rows: Sequence[Sequence[int]], pad: int, side: str, device: Any) -> 
     return ids.to(device), mask.to(device)
 
 
+def _adapted(model: Any) -> list[Any]:
+    """The layers that carry LoRA adapters; switched one by one, since transformers' own switch wants a newer peft."""
+    return [module for module in model.modules() if hasattr(module, "lora_A")]
+
+
 def _adapters(model: Any) -> list[str] | None:
     """The active adapters of a model; None where it has none or they are off."""
-    if not getattr(model, "_hf_peft_config_loaded", False):
-        return None
-    on = any(not getattr(module, "disable_adapters", False) for module in model.modules() if hasattr(module, "lora_A"))
-    return list(model.active_adapters()) if on else None
+    on = [layer for layer in _adapted(model) if not layer.disable_adapters]
+    return list(on[0].active_adapters) if on else None
 
 
 def _restore(model: Any, active: list[str] | None) -> None:
-    if active is None:
-        model.disable_adapters()
-    else:
-        model.set_adapter(active)
+    for layer in _adapted(model):
+        layer.enable_adapters(active is not None)
+        if active is not None:
+            layer.set_adapter(active)
 
 
 @contextmanager
 def _switched(model: Any) -> Iterator[None]:
     """The shared meta RM's adapter on, and behind it what was on before."""
     before = _adapters(model)
-    model.enable_adapters()
-    model.set_adapter(SHARED)
+    _restore(model, [SHARED])
     try:
         yield
     finally:
