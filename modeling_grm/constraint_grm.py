@@ -16,10 +16,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .parsing_grm import parse
-from .types_grm import Completion, Outcome
+from .types_grm import Completion, InvalidInput, Outcome
 
 ALPHABET = frozenset("0123456789, }")
 """All that can stand behind the opening."""
+
+
+def check_reserve(reserve: int, max_new_tokens: int, n: int) -> None:
+    """Refuse a budget that the scores line of n responses takes whole.
+
+    Raises:
+        InvalidInput: `reserve >= max_new_tokens`, both in tokens.
+    """
+    if reserve >= max_new_tokens:
+        raise InvalidInput(
+            f"max_new_tokens: {max_new_tokens} has no room for a critique and a scores line of {n}; "
+            f"give more than {reserve}, or constrain=None"
+        )
 
 
 @dataclass(frozen=True)

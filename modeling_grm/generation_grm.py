@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from transformers import LogitsProcessorList, TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
 
-from .constraint_grm import ScoresLine
+from .constraint_grm import ScoresLine, check_reserve
 from .decoding_grm import decoder, moves
 from .parsing_grm import opens_number
 from .slots_grm import slots
@@ -247,11 +247,7 @@ class TransformersGenerator:
             InvalidInput: `max_new_tokens` has no room for one.
         """
         reserve = self.slots.reserve(self.line(n)) if self.line else 0
-        if reserve >= self.max_new_tokens:
-            raise InvalidInput(
-                f"max_new_tokens: {self.max_new_tokens} has no room for a critique and a scores line of {n}; "
-                f"give more than {reserve}, or constrain=None"
-            )
+        check_reserve(reserve, self.max_new_tokens, n)
         return reserve
 
     def _budget(self, asked: _Asked) -> int:

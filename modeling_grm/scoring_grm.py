@@ -18,6 +18,7 @@ from .confidence_grm import confidence
 from .configuration_grm import AUTO, GRMConfig
 from .parsing_grm import parse
 from .prompts_grm import find_template, render
+from .rules_grm import default_k_meta
 from .stopping_grm import Stopping, Thresholds, decide
 from .types_grm import Completion, Critique, InvalidInput, Prompt, Request, RewardResult
 from .voting_grm import item_hash, orders, vote
@@ -210,7 +211,7 @@ def _conclude(judged: _Open, config: GRMConfig, legal: tuple[int, int], rate: Ra
     if rate is not None:
         meta_scores = rate([(judged.shown, critique) for critique in critiques])
         critiques = [replace(c, meta_score=m) for c, m in zip(critiques, meta_scores, strict=True)]
-        k_meta = k_meta or max(1, len(critiques) // 2)
+        k_meta = k_meta or default_k_meta(len(critiques))
     result = vote(critiques, judged.request.n, quorum=config.quorum, k_meta=k_meta, rule=config.rule)
     sure = confidence(critiques, judged.request.n, result.voters, result.best, config.confidence)
     extra = {"confidence": sure} | ({"stopped": judged.reason} if judged.reason else {})

@@ -5,7 +5,7 @@ Knows token ids, their texts and the scores line. Knows nothing about models, ca
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -60,9 +60,13 @@ class Slots:
     def chances(self, logits: Any) -> dict[int, float]:
         """Probability of each number that is one token, from one row of raw logits, (vocabulary,)."""
         shares = logits.float().softmax(-1)[self._ids.to(logits.device)].tolist()
+        return self.summed(zip(self.numbers, shares, strict=True))
+
+    def summed(self, shares: Iterable[tuple[int, float]]) -> dict[int, float]:
+        """Each number's share, from those of tokens, (id, share): "8" and " 8" are one number."""
         found: dict[int, float] = {}
-        for digits, share in zip(self.numbers.values(), shares, strict=True):
-            if len(digits) <= 3:
+        for at, share in shares:
+            if 0 < len(digits := self.numbers.get(at, "")) <= 3:
                 found[int(digits)] = found.get(int(digits), 0.0) + share
         return found
 

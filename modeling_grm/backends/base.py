@@ -15,10 +15,12 @@ from itertools import groupby
 from typing import Any, ClassVar
 
 import torch
+from transformers import AutoConfig, AutoTokenizer
 
 from ..configuration_grm import GRMConfig
 from ..constraint_grm import ScoresLine
-from ..types_grm import Completion, Prompt
+from ..generation_grm import check_tokenizer
+from ..types_grm import Completion, InvalidInput, Prompt
 
 
 class Backend(ABC):
@@ -64,6 +66,20 @@ class Backend(ABC):
         Raises:
             InvalidInput: the engine cannot do what is asked.
         """
+
+
+def read_checkpoint(field: str, name: str) -> tuple[Any, Any]:
+    """(configuration, tokenizer) of a Hub id or folder, no weights read.
+
+    Raises:
+        InvalidInput: it cannot be read, by the caller's name for it, or no judge can be asked through its tokenizer.
+    """
+    try:
+        config, tokenizer = AutoConfig.from_pretrained(name), AutoTokenizer.from_pretrained(name)
+    except (OSError, ValueError, KeyError) as error:
+        raise InvalidInput(f"{field}: {name!r} cannot be read; give a Hub id or a folder ({error})") from error
+    check_tokenizer(tokenizer)
+    return config, tokenizer
 
 
 @dataclass

@@ -17,14 +17,12 @@ from queue import SimpleQueue
 from threading import Thread
 from urllib.parse import urlsplit
 
-from transformers import AutoConfig, AutoTokenizer
-
 from ..configuration_grm import GRMConfig
 from ..constraint_grm import ScoresLine
-from ..generation_grm import check_tokenizer, context_length
+from ..generation_grm import context_length
 from ..prompts_grm import find_template
 from ..types_grm import Completion, InvalidInput, Prompt
-from .base import Backend, Group, grouped
+from .base import Backend, Group, grouped, read_checkpoint
 from .chat import Chat, Server
 from .orders import Orders, Results, Way
 
@@ -89,14 +87,7 @@ class OpenAICompatible(Backend):
         return f"OpenAICompatible({self.base_url and _shown(self.base_url)!r}, {self.name_or_path!r})"
 
     def _describe(self, checkpoint: str) -> None:
-        try:
-            self.config = AutoConfig.from_pretrained(checkpoint)
-            self.tokenizer = AutoTokenizer.from_pretrained(checkpoint)
-        except (OSError, ValueError, KeyError) as error:
-            raise InvalidInput(
-                f"checkpoint: {checkpoint!r} cannot be read; give a Hub id or a folder ({error})"
-            ) from error
-        check_tokenizer(self.tokenizer)
+        self.config, self.tokenizer = read_checkpoint("checkpoint", checkpoint)
         self.context = context_length(self.config)
 
     def engine(

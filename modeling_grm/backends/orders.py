@@ -13,7 +13,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from ..configuration_grm import GRMConfig
-from ..constraint_grm import ScoresLine
+from ..constraint_grm import ScoresLine, check_reserve
 from ..generation_grm import plain
 from ..types_grm import Completion, InvalidInput
 from .answers import Unreadable, completions
@@ -45,11 +45,7 @@ class Way:
             InvalidInput: the scores line takes all there are.
         """
         reserve = _reserve(n) if self.line else 0
-        if reserve >= self.config.max_new_tokens:
-            raise InvalidInput(
-                f"max_new_tokens: {self.config.max_new_tokens} has no room for a critique and a scores line of {n}; "
-                f"give more than {reserve}, or constrain=None"
-            )
+        check_reserve(reserve, self.config.max_new_tokens, n)
         return self.config.max_new_tokens - reserve
 
     def sampling(self, seed: int, **extra: Any) -> dict[str, Any]:

@@ -20,15 +20,13 @@ from multiprocessing import connection
 from threading import Thread
 from typing import Any
 
-from transformers import AutoConfig, AutoTokenizer
-
 from ..configuration_grm import GRMConfig
-from ..constraint_grm import ScoresLine
-from ..generation_grm import check_tokenizer, context_length, encode
+from ..constraint_grm import ScoresLine, check_reserve
+from ..generation_grm import context_length, encode
 from ..parsing_grm import opens_number
 from ..slots_grm import Slots, slots
-from ..types_grm import Completion, InvalidInput, Prompt
-from .base import Backend, Group, ended, grouped
+from ..types_grm import Completion, Prompt
+from .base import Backend, Group, ended, grouped, read_checkpoint
 
 LIKELIEST = 20  # alternatives of a token that vLLM tells; more is refused by default
 Made = list[tuple[int, Completion]]
@@ -76,11 +74,7 @@ class VLLM(Backend):
     def __init__(self, model: str, *, logprobs: bool = False, **engine_args: Any) -> None:
         _vllm()
         self.name_or_path, self.logprobs, self.engine_args = model, logprobs, engine_args
-        try:
-            self.config, self.tokenizer = AutoConfig.from_pretrained(model), AutoTokenizer.from_pretrained(model)
-        except (OSError, ValueError, KeyError) as error:
-            raise InvalidInput(f"model: {model!r} cannot be read; give a Hub id or a folder ({error})") from error
-        check_tokenizer(self.tokenizer)
+        self.config, self.tokenizer = read_checkpoint("model", model)
         self.context = int(engine_args.get("max_model_len") or context_length(self.config))
 
     @cached_property
@@ -187,11 +181,7 @@ class _Run:
 
     def _budget(self, ids: list[int], n: int) -> int:
         reserve = self.slots.reserve(self.line(n)) if self.line else 0
-        if reserve >= self.config.max_new_tokens:
-            raise InvalidInput(
-                f"max_new_tokens: {self.config.max_new_tokens} has no room for a critique and a scores line of {n}; "
-                f"give more than {reserve}, or constrain=None"
-            )
+        check_reserve(reserve, self.config.max_new_tokens, n)
         room = min(self.config.max_new_tokens, self.backend.context - len(ids)) - reserve
         return max(1, room)  # a prompt that leaves no room at all is refused by vLLM itself
 
@@ -277,14 +267,8 @@ class _Run:
             before = self._text([*sample.ids, *piece.token_ids[:at]])
             if opens_number(before):
                 place = len(self._text([*sample.ids, *piece.token_ids[: at + 1]])) - len(digits)
-                sample.places.append((place, len(sample.ids) + at, self._chances(likely)))
-
-    def _chances(self, likely: Any) -> dict[int, float]:
-        found: dict[int, float] = {}
-        for token, chance in likely.items():
-            if 0 < len(digits := self.slots.numbers.get(token, "")) <= 3:
-                found[int(digits)] = found.get(int(digits), 0.0) + math.exp(chance.logprob)
-        return found
+                shares = ((token, math.exp(chance.logprob)) for token, chance in likely.items())
+                sample.places.append((place, len(sample.ids) + at, self.slots.summed(shares)))
 
     def _text(self, ids: list[int]) -> str:
         return str(self.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
