@@ -123,7 +123,8 @@ class _Row:
 
     def completion(self, text: str, truncated: bool = False) -> Completion:
         constrained = self.forced is not None
-        return Completion(text, truncated, len(self.asked.ids), len(self.ids), None, constrained, self.numbers)
+        counts = (len(self.asked.ids), len(self.ids))
+        return Completion(text, truncated, *counts, None, constrained, self.numbers, tuple(self.ids))
 
     def open_line(self, opening: Sequence[int], ended: bool) -> None:
         """Go on with a scores line, in the place of the token that ended the text if one did."""

@@ -153,6 +153,7 @@ class Completion:
         constrained: its scores line was written under a constraint (`constraint_grm`).
         numbers: where the engine gives probabilities: the place in `text` where a score begins, with the probability of
             each whole number that could have stood there (at temperature 1, before any constraint).
+        token_ids: what was sampled, the end of the turn included; empty where the engine does not say.
     """
 
     text: str
@@ -162,6 +163,7 @@ class Completion:
     error: str | None = None
     constrained: bool = False
     numbers: Mapping[int, Mapping[int, float]] = field(default_factory=dict)
+    token_ids: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -2,41 +2,32 @@
 
 from __future__ import annotations
 
-import importlib
 import json
-import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
+from recipe_scripts import module_of
+from transformers import TrainingArguments
 
 from modeling_grm.judged_grm import ADAPTER_FILE
+from modeling_grm.meta_examples import Example, balanced, examples, excluded_items, split
 from modeling_grm.meta_rm_grm import MetaRM
+from modeling_grm.recipes import parse
+from modeling_grm.toys import byte_tokenizer, made_up_store
 from modeling_grm.types_grm import InvalidInput
 
 RECIPE = Path(__file__).resolve().parent.parent / "recipes" / "meta_rm"
 
 
-@pytest.fixture(scope="module")
-def recipe() -> Any:
-    """The recipe's modules; its folder leads the path, as when the script runs."""
-    sys.path.insert(0, str(RECIPE))
-    sys.modules.pop("train", None)  # every recipe has one
-    try:
-        return {name: importlib.import_module(name) for name in ("sets", "smoke", "train")}
-    finally:
-        sys.path.remove(str(RECIPE))
-        sys.modules.pop("train", None)
+def example(at: int, correct: bool) -> Example:
+    return Example(str(at), f"item {at // 4}", [1, 2], correct)
 
 
-def example(recipe: Any, at: int, correct: bool) -> Any:
-    return recipe["sets"].Example(str(at), f"item {at // 4}", [1, 2], correct)
-
-
-def test_items_stay_together_and_in_their_place(recipe: Any) -> None:
-    made = [example(recipe, at, at % 3 > 0) for at in range(400)]
-    parts = recipe["sets"].split(made, 0.3, 0.1)
+def test_items_stay_together_and_in_their_place() -> None:
+    made = [example(at, at % 3 > 0) for at in range(400)]
+    parts = split(made, 0.3, 0.1)
     homes: dict[str, set[str]] = {}
     for name, part in parts.items():
         for one in part:
@@ -44,51 +35,51 @@ def test_items_stay_together_and_in_their_place(recipe: Any) -> None:
     assert all(len(home) == 1 for home in homes.values())
     counts = Counter(name for home in homes.values() for name in home)
     assert 15 <= counts["test"] <= 45
-    fewer = recipe["sets"].split(made[:200], 0.3, 0.1)
+    fewer = split(made[:200], 0.3, 0.1)
     assert [one.key for one in fewer["test"]] == [one.key for one in parts["test"] if int(one.key) < 200]
     with pytest.raises(InvalidInput, match="needs correct and wrong ones"):
-        recipe["sets"].split([example(recipe, at, True) for at in range(400)], 0.3, 0.1)
+        split([example(at, True) for at in range(400)], 0.3, 0.1)
 
 
-def test_balance(recipe: Any) -> None:
-    made = [example(recipe, at, at % 4 > 0) for at in range(80)]
-    assert recipe["sets"].balanced(made, "none", 0) == (made, 1.0)
-    assert recipe["sets"].balanced(made, "weight", 0) == (made, pytest.approx(1 / 3))
-    fewer, weight = recipe["sets"].balanced(made, "downsample", 0)
+def test_balance() -> None:
+    made = [example(at, at % 4 > 0) for at in range(80)]
+    assert balanced(made, "none", 0) == (made, 1.0)
+    assert balanced(made, "weight", 0) == (made, pytest.approx(1 / 3))
+    fewer, weight = balanced(made, "downsample", 0)
     assert (Counter(one.correct for one in fewer), weight) == ({True: 20, False: 20}, 1.0)
     with pytest.raises(InvalidInput, match="balance: 'more' is not known"):
-        recipe["sets"].balanced(made, "more", 0)
+        balanced(made, "more", 0)
 
 
-def test_what_the_grm_was_trained_on_stays_out(recipe: Any, tmp_path: Path) -> None:
-    store, tokenizer = recipe["smoke"].made_up_store(tmp_path / "store"), recipe["smoke"].tiny_tokenizer()
-    made, left = recipe["sets"].examples(str(store), tokenizer, max_tokens=2000, exclude=set())
+def test_what_the_grm_was_trained_on_stays_out(tmp_path: Path) -> None:
+    store, tokenizer = made_up_store(tmp_path / "store"), byte_tokenizer(lines=())
+    made, left = examples(str(store), tokenizer, max_tokens=2000, exclude=set())
     assert (len(made), left) == (160, {})
     (tmp_path / "seen.txt").write_text("\n".join(sorted({one.item for one in made})[:10]))
-    seen = recipe["sets"].excluded_items([str(tmp_path / "seen.txt")])
-    fewer, left = recipe["sets"].examples(str(store), tokenizer, max_tokens=2000, exclude=seen)
+    seen = excluded_items([str(tmp_path / "seen.txt")])
+    fewer, left = examples(str(store), tokenizer, max_tokens=2000, exclude=seen)
     assert (len(fewer), left) == (120, {"item of the GRM's training": 40})
-    assert recipe["sets"].excluded_items([str(store)]) == {one.item for one in made}
+    assert excluded_items([str(store)]) == {one.item for one in made}
     rows = tmp_path / "rows.jsonl"
     rows.write_text(json.dumps({"query": "Question 0?", "responses": ["bad 0", "good 0"]}) + "\n")
-    assert recipe["sets"].excluded_items([str(rows)]) < {one.item for one in made}
-    _, left = recipe["sets"].examples(str(store), tokenizer, max_tokens=10, exclude=set())
+    assert excluded_items([str(rows)]) < {one.item for one in made}
+    _, left = examples(str(store), tokenizer, max_tokens=10, exclude=set())
     assert left == {"too long": 160}
 
 
-def smoke(recipe: Any, monkeypatch: pytest.MonkeyPatch, folder: Path, *more: str) -> None:
-    words = ["train.py", "--config", str(RECIPE / "smoke.yaml"), "--output_dir", str(folder), *more]
-    monkeypatch.setattr("sys.argv", words)
-    recipe["train"].main()
+def smoke(monkeypatch: pytest.MonkeyPatch, folder: Path, *more: str) -> None:
+    recipe: Any = module_of(RECIPE / "train.py", monkeypatch)
+    words = ["--config", str(RECIPE / "smoke.yaml"), "--output_dir", str(folder), *more]
+    recipe.main(*parse(recipe.RecipeArguments, TrainingArguments, argv=words))
 
 
 @pytest.mark.filterwarnings("ignore::FutureWarning")
 @pytest.mark.parametrize("rank", ["0", "4"], ids=["full", "lora"])
 def test_two_steps_and_on_from_a_checkpoint(
-    recipe: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str], rank: str
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str], rank: str
 ) -> None:
     folder = tmp_path / "meta"
-    smoke(recipe, monkeypatch, folder, "--lora_r", rank)
+    smoke(monkeypatch, folder, "--lora_r", rank)
     state = json.loads((folder / "checkpoint-2" / "trainer_state.json").read_text())
     assert state["global_step"] == 2
     about = json.loads((folder / (ADAPTER_FILE if rank == "4" else "config.json")).read_text())
@@ -97,7 +88,7 @@ def test_two_steps_and_on_from_a_checkpoint(
     assert set(report) >= {"auc", "accuracy", "ece", "ece_raw", "share_correct", "auc_within_items"}
     assert report["auc"]["low"] <= report["auc"]["value"] <= report["auc"]["high"]
     assert about["temperature"] > 0
-    smoke(recipe, monkeypatch, folder, "--lora_r", rank, "--max_steps", "3")
+    smoke(monkeypatch, folder, "--lora_r", rank, "--max_steps", "3")
     steps = [
         entry["step"]
         for entry in json.loads((folder / "checkpoint-3" / "trainer_state.json").read_text())["log_history"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
@@ -10,9 +9,9 @@ import torch
 from transformers import LlamaConfig, LlamaForSequenceClassification
 
 from modeling_grm.meta_rm_grm import MetaRM
+from modeling_grm.toys import byte_tokenizer
 from modeling_grm.types_grm import Critique, InvalidInput, Outcome, Request
 
-RECIPE = Path(__file__).resolve().parent.parent / "recipes" / "meta_rm"
 TOLERANCE = 1e-3
 pytestmark = [pytest.mark.vllm, pytest.mark.filterwarnings("default")]  # vLLM's own are not ours to mend
 
@@ -20,11 +19,7 @@ pytestmark = [pytest.mark.vllm, pytest.mark.filterwarnings("default")]  # vLLM's
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A random classifier, large enough for vLLM's attention."""
-    sys.path.insert(0, str(RECIPE))
-    from smoke import tiny_tokenizer
-
-    sys.path.remove(str(RECIPE))
-    tokenizer = tiny_tokenizer()
+    tokenizer = byte_tokenizer(lines=())
     torch.manual_seed(0)
     config = LlamaConfig(
         vocab_size=len(tokenizer),

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -14,9 +12,11 @@ import pytest
 import yaml
 from conftest import ROOT
 from datasets import load_dataset
+from recipe_scripts import module_of
 from servers import ChatServer
 from tiny_judge import save_tiny, tiny_judge
 
+from modeling_grm.recipes import parse
 from modeling_grm.trajectories import canonical, read
 from modeling_grm.types_grm import InvalidInput, Prompt, Request
 
@@ -25,18 +25,10 @@ SMOKE = FOLDER / "smoke.yaml"
 
 
 @pytest.fixture
-def recipe(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+def recipe(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """The script as a module, run from the repository's root."""
     monkeypatch.chdir(ROOT)
-    monkeypatch.syspath_prepend(str(FOLDER))
-    spec = importlib.util.spec_from_file_location("sample_recipe", FOLDER / "sample.py")
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, "sample_recipe", module)
-    spec.loader.exec_module(module)
-    yield module
-    sys.modules.pop("sampling_card", None)
+    return module_of(FOLDER / "sample.py", monkeypatch)
 
 
 @pytest.fixture
@@ -72,10 +64,10 @@ SINGLES = [
 
 
 def test_the_smoke_run_from_the_command_line(
-    recipe: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    recipe: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(sys, "argv", ["sample.py", "--config", str(SMOKE), "--out", str(tmp_path), "--n_rft", "2"])
-    recipe.main()
+    words = ["--config", str(SMOKE), "--out", str(tmp_path), "--n_rft", "2"]
+    recipe.main(*parse(recipe.SampleArguments, argv=words))
     said = json.loads(capsys.readouterr().out)
     rows = rows_of(tmp_path)
     assert said["sampled"]["made up"]["free"]["samples"] == 16
@@ -223,22 +215,6 @@ def test_other_settings_need_another_folder(smoke: Callable[..., dict[str, Any]]
     smoke()
     with pytest.raises(InvalidInput, match=r"temperature: 0.5 in the store, 0.9 now"):
         smoke(temperature=0.9)
-
-
-@pytest.mark.parametrize("where", ["yaml", "command line"])
-def test_unknown_keys_are_refused_by_name(
-    recipe: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
-) -> None:
-    path = tmp_path / "keys.yaml"
-    path.write_text(SMOKE.read_text(encoding="utf-8") + ("n_rtf: 3\n" if where == "yaml" else ""), encoding="utf-8")
-    monkeypatch.setattr(sys, "argv", ["sample.py", "--config", str(path), *["--n_rtf", "3"] * (where != "yaml")])
-    with pytest.raises(ValueError, match="--n_rtf"):
-        recipe.main()
-
-
-@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.yaml")), ids=lambda path: path.stem)
-def test_every_yaml_has_known_keys(recipe: ModuleType, path: Path) -> None:
-    recipe.SampleArguments(**yaml.safe_load(path.read_text(encoding="utf-8")))
 
 
 def test_a_checkpoint_samples(smoke: Callable[..., dict[str, Any]], tmp_path: Path) -> None:

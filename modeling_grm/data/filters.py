@@ -9,7 +9,7 @@ Knows nothing about where items come from.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from ..types_grm import InvalidInput, Outcome, Request
@@ -30,8 +30,17 @@ def check_licences(items: Iterable[Preference], allow: Sequence[str] = ()) -> No
     Raises:
         InvalidInput: the licences that are not allowed, by name, with the sources and numbers of their items.
     """
+    refuse_licences(Counter((item.licence, item.source) for item in items), allow)
+
+
+def refuse_licences(counts: Mapping[tuple[str, str], int], allow: Sequence[str] = ()) -> None:
+    """The same for rows that were counted by (licence, source).
+
+    Raises:
+        InvalidInput: see `check_licences`.
+    """
     allowed = {name.lower() for name in (*ALLOWED, *allow)}
-    refused = Counter((item.licence, item.source) for item in items if item.licence.lower() not in allowed)
+    refused = Counter({named: rows for named, rows in counts.items() if named[0].lower() not in allowed})
     if refused:
         named = "; ".join(f"{licence!r} ({rows} rows of {source})" for (licence, source), rows in refused.most_common())
         raise InvalidInput(

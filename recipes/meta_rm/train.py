@@ -1,3 +1,7 @@
+# /// script
+# requires-python = ">=3.10"
+# dependencies = ["modeling-grm[data,train]"]
+# ///
 """Trains a meta RM: a scalar head that says whether a judgement is correct, from a trajectory store.
 
     python recipes/meta_rm/train.py --config recipes/meta_rm/smoke.yaml
@@ -15,17 +19,16 @@ from typing import Any
 
 import torch
 from peft import LoraConfig, get_peft_model
-from sets import Example, balanced, examples, excluded_items, split
 from torch.nn import functional
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, Trainer, TrainingArguments
-from transformers.trainer_utils import get_last_checkpoint
-from trl import TrlParser
 
+from modeling_grm.embedded import embedded_judge
 from modeling_grm.judged_grm import ADAPTER_FILE, KEY, fingerprint
+from modeling_grm.meta_examples import Example, balanced, examples, excluded_items, split
 from modeling_grm.meta_quality import fit_temperature, quality
 from modeling_grm.meta_rm_grm import EAGER, MetaRM
-
-MADE_UP = "tiny"  # a model and a store made on the fly, for the smoke run
+from modeling_grm.recipes import last_checkpoint, script
+from modeling_grm.toys import TOY, made_up_store, tiny_classifier
 
 
 @dataclass
@@ -33,8 +36,8 @@ class RecipeArguments:
     """What is trained on what.
 
     Args:
-        store: folder of a trajectory store with texts and labels.
-        base: Hub id or folder of the backbone; the embedded judge if left out.
+        store: folder of a trajectory store with texts and labels; `toy` is made on the fly.
+        base: Hub id or folder of the backbone; the embedded judge if left out; `toy` is made on the fly.
         exclude: what the GRM was trained on: stores, files of rows, or text files of item hashes.
         test_share, calibration_share: shares of the items.
         balance: none, downsample (the more frequent kind is thinned out) or weight (weighed down).
@@ -58,14 +61,9 @@ class RecipeArguments:
 
 def backbone(args: RecipeArguments) -> tuple[Any, Any, str]:
     """(classifier with one label, tokenizer, name)."""
-    if args.base == MADE_UP:
-        from smoke import tiny_classifier
-
-        return (*tiny_classifier(), MADE_UP)
-    if args.base is None:
-        from modeling_grm.embedded import embedded_judge
-
-        args.base = str(embedded_judge())
+    if args.base == TOY:
+        return (*tiny_classifier(), TOY)
+    args.base = args.base or str(embedded_judge())
     tokenizer = AutoTokenizer.from_pretrained(args.base)
     model = AutoModelForSequenceClassification.from_pretrained(
         args.base, num_labels=1, problem_type="multi_label_classification", dtype=torch.float32
@@ -146,6 +144,8 @@ def report_of(part: list[Example], logits: list[float], temperature: float) -> d
 def save(trainer: Trainer, tokenizer: Any, folder: Path, about: dict[str, Any]) -> None:
     """The classifier (or its adapter) with its tokenizer, and what a loader must know."""
     trainer.save_model(str(folder))
+    if not trainer.is_world_process_zero():
+        return
     tokenizer.save_pretrained(folder)
     config = folder / "config.json"
     if config.is_file():
@@ -155,13 +155,10 @@ def save(trainer: Trainer, tokenizer: Any, folder: Path, about: dict[str, Any]) 
         (folder / ADAPTER_FILE).write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
 
 
-def main() -> None:
+def main(args: RecipeArguments, config: TrainingArguments) -> None:
     """Train, calibrate, measure, and leave the meta RM in `output_dir`."""
-    args, config = TrlParser((RecipeArguments, TrainingArguments)).parse_args_and_config()
     model, tokenizer, name = backbone(args)
-    if args.store == MADE_UP:
-        from smoke import made_up_store
-
+    if args.store == TOY:
         args.store = str(made_up_store(Path(config.output_dir) / "store"))
     made, left = examples(args.store, tokenizer, max_tokens=args.max_tokens, exclude=excluded_items(args.exclude))
     parts = split(made, args.test_share, args.calibration_share)
@@ -172,8 +169,7 @@ def main() -> None:
     collator = Collator(model.config.get_text_config().pad_token_id or 0)
     trainer = WeightedTrainer(with_adapter(model, args), config, train_dataset=rows, data_collator=collator)
     trainer.weight = weight
-    last = get_last_checkpoint(config.output_dir) if Path(config.output_dir).is_dir() else None
-    trainer.train(resume_from_checkpoint=last)
+    trainer.train(resume_from_checkpoint=last_checkpoint(config.output_dir))
     finish(trainer, tokenizer, parts, args, name)
 
 
@@ -186,10 +182,12 @@ def finish(trainer: Trainer, tokenizer: Any, parts: dict[str, list[Example]], ar
     temperature = fit_temperature(held["calibration"], [e.correct for e in parts["calibration"]])
     report = report_of(parts["test"], held["test"], temperature)
     save(trainer, tokenizer, folder, about | {"temperature": temperature, "report": report})
+    if not trainer.is_world_process_zero():
+        return
     ratings = {e.key: logit / temperature for e, logit in zip(parts["test"], held["test"], strict=True)}
     (folder / "test_ratings.json").write_text(json.dumps(ratings) + "\n", encoding="utf-8")
     print(json.dumps(report, indent=2), flush=True)
 
 
 if __name__ == "__main__":
-    main()
+    script(main, RecipeArguments, TrainingArguments)

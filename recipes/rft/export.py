@@ -1,6 +1,6 @@
 """Makes a trained adapter what the package ships: bf16 safetensors, a clean configuration, and the judge's settings.
 
-python recipes/rft/export.py --adapter runs/rft-smollm2-135m --out modeling_grm/adapters/smollm2-135m-grm
+python recipes/rft/export.py --adapter runs/rft-contrast --out modeling_grm/adapters/smollm2-135m-grm
 """
 
 from __future__ import annotations

@@ -1,31 +1,32 @@
-"""Cold start of a small judge: supervised fine-tuning of a LoRA adapter on judgements, loss on the judgement only.
+# /// script
+# requires-python = ">=3.10"
+# dependencies = ["modeling-grm[data,train]"]
+# ///
+"""Rejective fine-tuning: a base model, or a judge, learns the judgements that rejective sampling kept.
 
-    python recipes/rft/train.py --config recipes/rft/smollm2-135m.yaml --data ../shared/data/train
+    python recipes/rft/train.py --config recipes/rft/smoke.yaml
+    python recipes/rft/train.py --config recipes/rft/smollm2-135m.yaml --dataset runs/mine/dataset --output_dir runs/rft
 
-Trains on the contrast set (`modeling_grm/data/contrast`); every key of the YAML can be overridden on the command line,
-and a run that was stopped goes on from its last checkpoint.
+SPCT's first stage (arXiv 2504.02495, section 3.2): supervised fine-tuning by TRL's `SFTTrainer`, the loss on the
+judgement only, with general instruction data mixed in. Every key of the YAML can be overridden on the command line, and
+a run that was stopped goes on from its last checkpoint. `output_dir` gets a checkpoint, or an adapter, that knows how
+it judges: `grm score --model runs/rft`.
 """
 
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from datasets import Dataset
-from packing import PackedTrainer, collate, join, pack
-from peft import LoraConfig, PeftModel, get_peft_model
-from transformers import TrainingArguments
-from transformers.trainer_utils import get_last_checkpoint
-from trl import TrlParser
+from datasets import concatenate_datasets
+from trl import SFTConfig, SFTTrainer
 
-from modeling_grm.data.contrast.build import build
-from modeling_grm.embedded import base_model
-from modeling_grm.generation_grm import encode
-from modeling_grm.prompts_grm import render
-from modeling_grm.types_grm import Request
+from modeling_grm.data.tuning import drawn, read_answers, template_of, to_examples
+from modeling_grm.recipes import last_checkpoint, script
+from modeling_grm.trainable import Prepared, prepared, save_judge, with_weights
+from modeling_grm.types_grm import InvalidInput
 
 
 @dataclass
@@ -33,76 +34,73 @@ class RecipeArguments:
     """What is trained on what.
 
     Args:
-        data: folder with the source files of the contrast set.
-        examples: how many training rows to build.
-        template: prompt template of the judge.
-        max_tokens: longer examples are left out.
-        pack_tokens: tokens of one packed row, which is one step's batch.
-        lora_r: rank of the adapter on every linear layer.
-        verdict_weight: how much more a token of a verdict or score counts than one of a quote.
-        init_adapter: an adapter's folder to go on from.
+        dataset: judgements with prompt and completion: a folder, a Hub id or a file; `out/dataset` of recipes/sample.
+        split: of it and of the general data.
+        general: instruction data to mix in (messages, or prompt and completion): folders, Hub ids or files.
+        general_ratio: so many rows of it for each judgement, where there are as many; the paper has 5.75.
+        model: Hub id, folder or LoRA adapter; the embedded judge if left out; `toy` is made on the fly.
+        template: of the judgements' prompts, by name or as its whole text; found in the prompts if left out.
+        lora_r: rank of a fresh adapter on every linear layer; 0 trains all weights.
     """
 
-    data: str = field(default="../shared/data/train")
-    examples: int = 4000
-    template: str = "compact"
-    max_tokens: int = 900
-    pack_tokens: int = 2048
-    lora_r: int = 16
-    verdict_weight: float = 4.0
-    init_adapter: str | None = None
+    dataset: str = "runs/sample/dataset"
+    split: str = "train"
+    general: list[str] = field(default_factory=list)
+    general_ratio: float = 1.0
+    model: str | None = None
+    template: str | None = None
+    lora_r: int = 0
 
 
-VERDICT = re.compile(r": [^:\n]{2,60}, \d+/10\.|\\boxed\{[^}]*\}")
+def check(args: RecipeArguments, config: SFTConfig) -> None:
+    """Refuse settings that no run could use."""
+    if not 0 <= args.general_ratio < float("inf"):
+        raise InvalidInput(f"general_ratio: {args.general_ratio!r} is not usable; give a number, 0 or more")
+    if args.lora_r and config.chat_template_path:
+        raise InvalidInput("lora_r: an adapter is used with its base's tokenizer, which has no chat template; give 0")
 
 
-def token_weights(text: str, offsets: list[tuple[int, int]], verdict_weight: float) -> list[float]:
-    """1 for each token of a judgement, `verdict_weight` for those of its verdicts and scores."""
-    spans = [found.span() for found in VERDICT.finditer(text)]
-    return [verdict_weight if any(a <= start < b for a, b in spans) else 1.0 for start, _ in offsets]
+def end_turns(judge: Prepared, config: SFTConfig) -> None:
+    """A turn ends as the arguments say, else as the tokenizer says; the trained model stops there too."""
+    config.eos_token = config.eos_token or judge.tokenizer.eos_token
+    if config.eos_token not in judge.tokenizer.get_vocab():
+        raise InvalidInput(f"eos_token: {config.eos_token!r} is no token of {judge.name!r}; give one of its vocabulary")
+    judge.tokenizer.eos_token = config.eos_token
 
 
-def to_features(row: dict[str, Any], tokenizer: Any, args: RecipeArguments) -> dict[str, list[Any]]:
-    """Token ids of prompt and judgement; the weights are 0 on the prompt."""
-    request = Request(row["conversation"], row["responses"])
-    prompt = encode(tokenizer, render(request, range(request.n), args.template))
-    text = row["meta"]["target"]
-    target = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
-    weights = token_weights(text, target["offset_mapping"], args.verdict_weight)
-    return {
-        "input_ids": prompt + target["input_ids"] + [tokenizer.eos_token_id],
-        "weights": [0.0] * len(prompt) + weights + [1.0],
-    }
+def build_dataset(rows: Any, args: RecipeArguments, config: SFTConfig, judge: Prepared) -> tuple[Any, dict[str, Any]]:
+    """The examples, and what became of the rows."""
+    fit = {"tokenizer": judge.tokenizer, "max_length": config.max_length, "num_proc": config.dataset_num_proc}
+    examples, left = to_examples(rows, **fit)
+    said = {"template": judge.settings.template, "judgements": len(examples), "general": 0, "left_out": dict(left)}
+    wanted = round(args.general_ratio * len(examples))
+    if not args.general or not wanted:
+        return examples, said
+    sources = [read_answers(name, args.split) for name in args.general]
+    mixed, lost = to_examples(drawn(sources, wanted, config.seed), **fit)
+    said |= {"general": len(mixed), "left_out": dict(left + lost)}
+    return concatenate_datasets([examples, mixed]), said
 
 
-def build_dataset(args: RecipeArguments, tokenizer: Any) -> Dataset:
-    """The contrast set's train split, packed."""
-    rows = build(Path(args.data), "train", args.examples)
-    features = [to_features(row, tokenizer, args) for row in rows]
-    features = [f for f in features if len(f["input_ids"]) <= args.max_tokens]
-    groups = pack([len(f["input_ids"]) for f in features], args.pack_tokens)
-    pad = tokenizer.pad_token_id
-    return Dataset.from_list([join([features[i] for i in group], args.pack_tokens, pad) for group in groups])
-
-
-def main() -> None:
-    """Train, and leave the adapter in `output_dir`."""
-    args, config = TrlParser((RecipeArguments, TrainingArguments)).parse_args_and_config()
-    model, tokenizer, name = base_model()
-    model.set_attn_implementation("segments")
-    dataset = build_dataset(args, tokenizer)
-    print(
-        json.dumps({"base": name, "steps_an_epoch": len(dataset), "tokens": len(dataset) * args.pack_tokens}),
-        flush=True,
+def main(args: RecipeArguments, config: SFTConfig) -> None:
+    """Train, and leave the judge in `output_dir`."""
+    check(args, config)
+    with config.main_process_first(desc="reading the rows"):
+        rows = read_answers(args.dataset, args.split)
+        template = template_of(rows["prompt"], args.template)
+        judge = prepared(args.model, template=template, chat_template=config.chat_template_path)
+        end_turns(judge, config)
+        examples, said = build_dataset(rows, args, config, judge)
+    if config.process_index == 0:
+        print(json.dumps({"model": judge.name, **said}, ensure_ascii=False), flush=True)
+    student = with_weights(judge, args.lora_r, config.model_init_kwargs)
+    config.chat_template_path = config.model_init_kwargs = None  # both are applied
+    trainer = SFTTrainer(
+        student.model, config, train_dataset=examples, processing_class=judge.tokenizer, peft_config=student.peft
     )
-    lora = LoraConfig(r=args.lora_r, lora_alpha=2 * args.lora_r, target_modules="all-linear", task_type="CAUSAL_LM")
-    start = args.init_adapter
-    model = PeftModel.from_pretrained(model, start, is_trainable=True) if start else get_peft_model(model, lora)
-    trainer = PackedTrainer(model, config, train_dataset=dataset, data_collator=collate)
-    last = get_last_checkpoint(config.output_dir) if Path(config.output_dir).is_dir() else None
-    trainer.train(resume_from_checkpoint=last)
-    trainer.save_model(config.output_dir)
+    trainer.train(resume_from_checkpoint=last_checkpoint(config.output_dir))
+    save_judge(trainer, judge, Path(str(config.output_dir)))
 
 
 if __name__ == "__main__":
-    main()
+    script(main, RecipeArguments, SFTConfig)

@@ -18,40 +18,26 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from typing import Any
 
-from sampling_card import write_card
-from trl import TrlParser
-
-from modeling_grm.data.decontamination import BENCHMARKS, Benchmarks, decontaminate, hub_prompts, prompts_of, report_of
-from modeling_grm.data.filters import check_licences, solved, without
-from modeling_grm.data.preference import Preference, Report, unique
+from modeling_grm.data.preference import Preference, Report
+from modeling_grm.data.reading import DataArguments, training_items
 from modeling_grm.data.sampling import Samples, Tally, kept_rows, sampled
-from modeling_grm.data.sources import items_of
+from modeling_grm.data.sampling_card import write_card
+from modeling_grm.recipes import script
 from modeling_grm.scoring_grm import score_range
 from modeling_grm.types_grm import InvalidInput, Prompt
 
 
 @dataclass
-class SampleArguments:
-    """What is sampled from what.
+class SampleArguments(DataArguments):
+    """What is sampled from what; which rows: see `DataArguments`.
 
     Args:
-        rows: preference rows: files, folders or Hub ids, or names of `modeling_grm.data.sources.SOURCES`.
         out: folder of the results.
-        split: of folders and Hub ids.
-        format: of the rows, a name of `modeling_grm.data.converters.FORMATS`; found by their columns if left out.
-        limit: that many rows of each, at most.
-        allow_licences: beside apache-2.0 and mit; in the rows' own words.
-        benchmarks: whose prompts must not be trained on: files of rows, or names of
-            `modeling_grm.data.decontamination.BENCHMARKS`.
-        ngram: so many words in a row, shared with a benchmark's prompt, are too many.
-        reference_store: trajectories of a reference model; items that it gets right `reference_samples` times of as
-            many are left out.
-        reference_samples: how many of its samples must all be right.
         model: who judges: Hub id, folder, or the name that a server knows; the embedded judge if left out.
         backend: transformers, vllm, openai, or fake (random scores, for a smoke test).
         base_url: of the openai backend.
@@ -68,16 +54,7 @@ class SampleArguments:
         seed: of orders and samples.
     """
 
-    rows: list[str] = field(default_factory=list)
     out: str = "runs/sample"
-    split: str = "train"
-    format: str | None = None
-    limit: int | None = None
-    allow_licences: list[str] = field(default_factory=list)
-    benchmarks: list[str] = field(default_factory=list)
-    ngram: int = 13
-    reference_store: str | None = None
-    reference_samples: int = 3
     model: str | None = None
     backend: str = "transformers"
     base_url: str | None = None
@@ -122,35 +99,6 @@ def judge(args: SampleArguments) -> Any:
     from modeling_grm.backends.fake import Fake
 
     return RewardScoringPipeline(Fake(canned))
-
-
-def read_items(args: SampleArguments, report: Report) -> list[Preference]:
-    """All items that may be trained on, each once."""
-    if not args.rows:
-        raise InvalidInput("rows: none given; name at least one file, folder, Hub id or source")
-    found = [
-        item for name in args.rows
-        for item in items_of(name, report, split=args.split, format=args.format, limit=args.limit)
-    ]  # fmt: skip
-    report.check()
-    items = list(unique(found, report))
-    check_licences(items, args.allow_licences)
-    return items
-
-
-def clean(items: list[Preference], args: SampleArguments, said: dict[str, Any]) -> list[Preference]:
-    """Without what benchmarks hold, and without what the reference model solves."""
-    if args.benchmarks:
-        benchmarks = Benchmarks(args.ngram)
-        for name in args.benchmarks:
-            benchmarks.add(name, hub_prompts(name) if name in BENCHMARKS else prompts_of(name))
-        items, removed = decontaminate(items, benchmarks)
-        said["decontamination"] = report_of(benchmarks, removed)
-    if args.reference_store:
-        names = solved(args.reference_store, items, args.reference_samples)
-        said["solved_by_the_reference"] = len(names)
-        items = without(items, names)
-    return items
 
 
 def fitting(items: Iterable[Preference], pipe: Any, settings: dict[str, Any], report: Report) -> Iterator[Preference]:
@@ -232,9 +180,7 @@ def run(args: SampleArguments) -> dict[str, Any]:
     if args.n_rft < 1:
         raise InvalidInput(f"n_rft: {args.n_rft!r} is not usable; give a whole number of samples, at least 1")
     report, tally, said = Report(), Tally(), dict[str, Any]()
-    items = clean(read_items(args, report), args, said)
-    if not items:
-        raise InvalidInput(f"rows: none left to sample: {json.dumps(said)}")
+    items = training_items(args, report, said)
     pipe = judge(args)
     rows = list(rejected(pipe, items, args, report, tally))
     report.check()
@@ -249,15 +195,11 @@ def run(args: SampleArguments) -> dict[str, Any]:
     return said
 
 
-def main() -> None:
-    """Command line."""
-    (args,) = TrlParser((SampleArguments,)).parse_args_and_config()
-    try:
-        said = run(args)
-    except InvalidInput as error:
-        raise SystemExit(f"error: {error}") from error
+def main(args: SampleArguments) -> None:
+    """Sample, and say what was kept."""
+    said = run(args)
     print(json.dumps({"sampled": said["sampled"], "kept": said["kept"], "out": args.out}, indent=2))
 
 
 if __name__ == "__main__":
-    main()
+    script(main, SampleArguments)

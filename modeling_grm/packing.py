@@ -56,7 +56,8 @@ def join(examples: Sequence[dict[str, list[Any]]], size: int, pad: int) -> dict[
     positions: list[int] = []
     borders = [0]
     filler = size - sum(len(e["input_ids"]) for e in examples)
-    for example in [*examples, {"input_ids": [pad] * filler, "weights": [0.0] * filler}]:
+    padding: dict[str, list[Any]] = {"input_ids": [pad] * filler, "weights": [0.0] * filler}
+    for example in [*examples, padding]:
         tokens = example["input_ids"]
         ids += tokens
         targets += [*tokens[1:], pad][: len(tokens)]
@@ -76,7 +77,9 @@ def collate(rows: Sequence[dict[str, list[Any]]]) -> dict[str, torch.Tensor]:
 class PackedTrainer(Trainer):
     """A Trainer for packed rows whose loss is computed where the weights are above 0 only."""
 
-    def compute_loss(self, model: Any, inputs: Any, return_outputs: bool = False, **kwargs: Any) -> Any:
+    def compute_loss(
+        self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
         """Weighted mean cross-entropy; in bf16 where the arguments say so."""
         targets, weights = inputs.pop("labels")[0], inputs.pop("weights")[0]
         causal = model.get_base_model()

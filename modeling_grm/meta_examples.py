@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from modeling_grm.judged_grm import encode_judged, judged_messages
-from modeling_grm.meta_quality import strictly_correct
-from modeling_grm.rating import critique_of, request_of
-from modeling_grm.rows import Row, read_rows
-from modeling_grm.trajectories import read
-from modeling_grm.types_grm import InvalidInput, Outcome
-from modeling_grm.voting_grm import item_hash
+from .judged_grm import encode_judged, judged_messages
+from .meta_quality import strictly_correct
+from .rating import critique_of, request_of
+from .rows import Row, read_rows
+from .trajectories import read
+from .types_grm import InvalidInput, Outcome
+from .voting_grm import item_hash
 
 BALANCES = ("none", "downsample", "weight")
 SPLITS = ("train", "calibration", "test")

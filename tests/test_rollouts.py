@@ -1,0 +1,79 @@
+"""Rollouts for TRL: the sampled tokens themselves, the model left as it was, seeds that a resumed run finds again."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+from accelerate import Accelerator
+
+from modeling_grm.generation_grm import encode
+from modeling_grm.rollouts import Rollouts, rollout_seed
+from modeling_grm.toys import tiny_judge
+from modeling_grm.types_grm import InvalidInput
+
+PROMPTS = [[{"role": "user", "content": f"Judge {at // 4}"}] for at in range(8)]
+
+
+@pytest.fixture(scope="module")
+def judge():
+    return tiny_judge()
+
+
+def trainer(judge, step: int = 0, **changes):
+    settings = {
+        "seed": 0, "temperature": 1.0, "top_p": 1.0, "top_k": 0, "max_completion_length": 12,
+        "ds3_gather_for_generation": True, "gradient_checkpointing_kwargs": None,
+    }  # fmt: skip
+    model, tokenizer = judge
+    return SimpleNamespace(
+        model_wrapped=model,
+        accelerator=Accelerator(cpu=True),
+        processing_class=tokenizer,
+        state=SimpleNamespace(global_step=step),
+        args=SimpleNamespace(**settings | changes),
+    )
+
+
+def test_prompts_are_the_judges_own_and_completions_what_was_sampled(judge):
+    made = Rollouts()(PROMPTS, trainer(judge))
+    assert made["prompt_ids"] == [encode(judge[1], prompt) for prompt in PROMPTS]
+    assert made["logprobs"] is None
+    for ids in made["completion_ids"]:
+        assert 1 <= len(ids) <= 12
+        assert len(ids) == 12 or ids[-1] == judge[1].eos_token_id
+        assert judge[1].eos_token_id not in ids[:-1]
+    assert len(set(map(tuple, made["completion_ids"][:4]))) > 1
+
+
+def test_greedy_rollouts_are_generates_own(judge):
+    model, tokenizer = judge
+    made = Rollouts()(PROMPTS[:1], trainer(judge, temperature=0.0))
+    ids = torch.tensor([encode(tokenizer, PROMPTS[0])])
+    whole = model.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=12, do_sample=False)
+    assert made["completion_ids"][0] == whole[0, ids.shape[1] :].tolist()
+
+
+def test_the_same_step_gives_the_same_rollouts_and_another_step_others(judge):
+    first, again, later = (Rollouts()(PROMPTS, trainer(judge, step))["completion_ids"] for step in (3, 3, 4))
+    assert first == again
+    assert first != later
+
+
+def test_the_model_goes_on_training(judge):
+    judge[0].train()
+    Rollouts()(PROMPTS[:1], trainer(judge))
+    assert judge[0].training
+    judge[0].eval()
+
+
+def test_a_prompt_that_does_not_fit_is_refused_by_its_counts(judge):
+    with pytest.raises(InvalidInput, match="context"):
+        Rollouts()([[{"role": "user", "content": "x" * 5_000}]], trainer(judge))
+
+
+def test_seeds_differ_by_step_process_and_place():
+    seeds = {rollout_seed(0, step, process, place) for step in range(3) for process in range(3) for place in range(9)}
+    assert len(seeds) == 81
+    assert all(0 <= seed < 2**31 for seed in seeds)

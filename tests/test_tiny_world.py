@@ -1,0 +1,69 @@
+"""The miniature's world: its judgements are read by the suite's own parser, and the truth is where it says."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from modeling_grm.data.spct import correct
+from modeling_grm.generation_grm import encode
+from modeling_grm.parsing_grm import parse
+from modeling_grm.prompts_grm import render
+from modeling_grm.types_grm import Completion, Outcome, Request
+
+RECIPE = Path(__file__).resolve().parents[1] / "recipes" / "tiny"
+
+
+@pytest.fixture(scope="module")
+def world():
+    sys.path.insert(0, str(RECIPE))
+    try:
+        import world
+
+        yield world
+    finally:
+        sys.path.remove(str(RECIPE))
+        sys.modules.pop("world", None)
+
+
+def judged(world, row, answer: str, order: list[int]) -> tuple[Outcome, bool]:
+    critique = parse(Completion(world.judgement(row, answer, order)), order)
+    return critique.outcome, correct(critique.scores, row["best"], None)
+
+
+def test_who_works_the_answer_out_is_correct_in_every_order(world):
+    random = Random(0)
+    for row in world.items(0, 300):
+        order = random.sample(range(len(row["responses"])), len(row["responses"]))
+        assert judged(world, row, row["meta"]["answer"], order) == (Outcome.OK, True)
+
+
+def test_the_teacher_is_careless_but_readable(world):
+    random, rows = Random(1), list(world.items(1, 2_000))
+    found = [judged(world, row, world.careless(random, row), list(range(len(row["responses"])))) for row in rows]
+    assert {outcome for outcome, _ in found} == {Outcome.OK}
+    assert 0.6 < sum(right for _, right in found) / len(rows) < 0.7
+
+
+def test_items_are_distinct_and_known_by_their_seed(world):
+    rows = list(world.items(2, 500))
+    assert len({row["id"] for row in rows}) == 500
+    assert list(world.items(2, 500)) == rows
+    rest = list(world.items(2, 100, {row["id"] for row in rows[:400]}))
+    assert not {row["id"] for row in rest} & {row["id"] for row in rows[:400]}
+
+
+def test_every_phrase_is_one_token_and_texts_come_back_whole(world):
+    tokenizer = world.tokenizer()
+    for phrase in world.PHRASES:
+        assert len(tokenizer(phrase, add_special_tokens=False)["input_ids"]) == 1
+    row = next(iter(world.items(3, 1)))
+    text = world.judgement(row, row["meta"]["answer"], [0, 1])
+    ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+    assert tokenizer.decode(ids) == text
+    assert len(ids) < 64
+    prompt = render(Request(row["conversation"], row["responses"]), range(len(row["responses"])), world.TEMPLATE)
+    assert len(encode(tokenizer, prompt)) < 128
