@@ -1,0 +1,176 @@
+"""The work of `grm bench`: items judged into a store, and the report of a store or of a baseline.
+
+    k, settings = judge_all(loaded, pipe, {"k": 8, "seed": 0}, Path("report/store"), "transformers")
+    report = store_report(loaded, Path("report/store"), Ballot(k), settings)
+
+What is stored is not made again, and what the judge refuses is written down beside it, so that the report needs nothing
+but items and store. Knows nothing about options of a command.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from . import __version__
+from .baselines import answers_of, make
+from .baselines import judge as judge_baseline
+from .benchmarks.base import Item, Loaded
+from .console import ERR, progress
+from .loading import load_meta
+from .rating import chosen_rater, rate_store, rater_name, raters
+from .reports import Ballot, answered, benchmark_report, judge_of, load_stored, note_refusal, run_report
+from .storing import open_store
+from .trajectories import Store
+from .types_grm import InvalidInput, Request
+from .voting_grm import item_hash
+
+
+def judge_items(
+    items: Iterable[tuple[str, Item]], pipe: Any, settings: Mapping[str, Any], store: Store
+) -> Iterator[tuple[Item, str | None]]:
+    """Every item as it is done, with the reason where the judge refuses it.
+
+    Args:
+        items: (benchmark, item); read as far ahead as the engine reads.
+        pipe: a `RewardScoringPipeline`.
+        settings: of the call; the vote is not looked at.
+        store: an open one.
+    """
+    read: deque[tuple[Item, str | None]] = deque()
+
+    def good() -> Iterator[Request]:
+        for benchmark, item in items:
+            reason = _refusal(item, pipe, settings)
+            read.append((item, reason))
+            if reason is None:
+                facts: dict[str, Any] = {
+                    "labels": item.labels,
+                    "best": item.best,
+                    "source": f"{benchmark}/{item.subset}",
+                }
+                store.register(item.request, id=item.id, **facts)
+                yield item.request
+            else:
+                note_refusal(store.folder, item_hash(item.request), reason)
+
+    for _ in pipe(good(), record=store.recording, **settings):
+        yield from _refused(read)
+        item, _ = read.popleft()
+        store.release(item.request)
+        yield item, None
+    yield from _refused(read)
+
+
+def _refused(read: deque[tuple[Item, str | None]]) -> Iterator[tuple[Item, str | None]]:
+    """The refused ones that stand before the next judged one."""
+    while read and read[0][1] is not None:
+        yield read.popleft()
+
+
+def _refusal(item: Item, pipe: Any, settings: Mapping[str, Any]) -> str | None:
+    try:
+        pipe.check(item.request, **settings)
+    except InvalidInput as error:
+        return str(error)
+    return None
+
+
+def judge_all(
+    loaded: Mapping[str, Loaded],
+    pipe: Any,
+    given: Mapping[str, Any],
+    folder: Path,
+    backend: str,
+    text: bool | None = None,
+    mix: bool = False,
+) -> tuple[int, str]:
+    """Judge the items of all benchmarks into a store, with a bar.
+
+    Args:
+        loaded: items by benchmark.
+        pipe: a `RewardScoringPipeline`.
+        given: settings of the call, `seed` among them.
+        folder: of the store.
+        backend: what the store names the engine.
+        text, mix: see `Store`.
+
+    Returns:
+        k, and the digest of the settings under which the samples stand in the store.
+
+    Raises:
+        InvalidInput: k is no number, or see `Store`.
+    """
+    calls = {**given, "rule": "sum"}  # the vote is the report's business
+    k = pipe.configuration(**calls).k
+    if not isinstance(k, int):
+        raise InvalidInput(f"k: {k!r} is not usable; a benchmark's items all get the same number: give --k")
+    items = [(name, item) for name, found in loaded.items() for item in found.items]
+    with progress(len(items)) as bar, open_store(folder, pipe, calls, backend, text=text, mix=mix) as kept:
+        for item, refused in judge_items(items, pipe, calls, kept):
+            if refused:
+                ERR.print(f"{item.id}: {refused}", style="red", markup=False)
+            bar.update(bar.task_ids[0], advance=1)
+    ERR.print(f"{folder}: {kept.found} judgements were there, {kept.made} made", markup=False)
+    return k, kept.settings.digest
+
+
+def rated_by(folder: Path, meta_model: str | None, dtype: str | None = None, from_store: bool = False) -> str | None:
+    """Whose ratings the report reads, after they are made where that is asked for."""
+    if meta_model is None:
+        there = raters(folder)
+        return there[0] if len(there) == 1 else None
+    if from_store:
+        return chosen_rater(folder, meta_model)
+    meta = load_meta(meta_model, dtype=dtype)
+    name = rater_name(meta)
+    counts = rate_store(folder, meta, name)
+    ERR.print(f"{name}: {counts['rated']} rated, {counts['unrated']} not, {counts['there']} were there", markup=False)
+    return name
+
+
+def store_report(
+    loaded: Mapping[str, Loaded],
+    folder: Path,
+    ballot: Ballot,
+    settings: str | None = None,
+    rater: str | None = None,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """The report of a store; a ballot with k = 0 takes what every item has.
+
+    Raises:
+        InvalidInput: see `load_stored` and `answered`.
+    """
+    stored = load_stored(folder, settings, rater)
+    ballot = ballot if ballot.k else replace(ballot, k=stored.k)
+    parts = [
+        benchmark_report(name, found, answered(found.items, stored, ballot), ballot, seed=seed)
+        for name, found in loaded.items()
+    ]
+    return run_report(judge_of(stored), parts, __version__)
+
+
+def baseline_report(
+    name: str, made: Mapping[str, Any], loaded: Mapping[str, Loaded], out: Path, ballot: Ballot, seed: int = 0
+) -> dict[str, Any]:
+    """The report of a baseline; its answers are kept in `out`, so that a killed run goes on.
+
+    Raises:
+        InvalidInput: see `baselines.make` and `baselines.judge`.
+    """
+    judge = make(name, **made)
+    ballot = replace(ballot, k=judge.k, rule=None)
+    parts = []
+    for benchmark, found in loaded.items():
+        with progress(len(found.items)) as bar:
+            answers = []
+            for pair in judge_baseline(found.items, judge, out / f"{name}.jsonl"):
+                answers.append(pair)
+                bar.update(bar.task_ids[0], advance=1)
+        voted = answers_of(answers, judge.k)
+        parts.append(benchmark_report(benchmark, found, voted, ballot if judge.k else None, seed=seed))
+    return run_report(judge.about, parts, __version__)

@@ -1,0 +1,195 @@
+"""baselines/: each gives its scores in the item's own order, keeps them in a file, and names what it refuses."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from benched import Counting, verdict
+from tiny_judge import byte_tokenizer, save_tiny, tiny_judge
+from transformers import LlamaConfig, LlamaForSequenceClassification, pipeline
+
+from modeling_grm.backends.fake import Fake
+from modeling_grm.baselines import BASELINES, Baseline, answers_of, judge, make
+from modeling_grm.baselines.scalar import Scalar
+from modeling_grm.baselines.token_prob import TokenProb
+from modeling_grm.baselines.verdict import Verdict
+from modeling_grm.benchmarks.base import Item, swapped
+from modeling_grm.meta_rm_grm import MetaRM
+from modeling_grm.types_grm import InvalidInput, Request
+
+
+def pair(at: int) -> Item:
+    texts = [f"a zebra answer {at}", f"some walrus answer {at}"]
+    return Item(f"i{at}", Request(f"Question {at}?", texts), "s", 0, (1.0, 0.0))
+
+
+PAIRS = [pair(at) for at in range(12)]
+SINGLE = Item("one", Request("Question?", ["a zebra"]), "s", None, (1.0,))
+
+
+def pipe_of(model: Any) -> Any:
+    task: Any = "reward-scoring"
+    return pipeline(task, model=model)
+
+
+def tiny_pipe() -> Any:
+    model, tokenizer = tiny_judge(context=8192)
+    task: Any = "reward-scoring"
+    return pipeline(task, model=model, tokenizer=tokenizer)
+
+
+def tiny_reward_model(context: int = 512) -> MetaRM:
+    tokenizer = byte_tokenizer()
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=16,
+        intermediate_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        max_position_embeddings=context,
+        num_labels=1,
+        pad_token_id=tokenizer.pad_token_id,
+        bos_token_id=None,
+        eos_token_id=None,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = LlamaForSequenceClassification(config).eval()
+    return MetaRM(model, tokenizer, batch_size=5)
+
+
+def test_heuristics_look_at_lengths_and_places() -> None:
+    item = Item("i", Request("q", ["long text", "short", "middling"]), "s", 1)
+    wins = {}
+    for name in ("shortest", "longest", "first"):
+        ((_, answer),) = judge([item], make(name))
+        assert answer.scores is not None
+        wins[name] = answer.scores.index(max(answer.scores))
+    assert wins == {"shortest": 1, "longest": 0, "first": 0}
+
+
+def test_scalar_scores_are_the_classifiers_own() -> None:
+    """Against one forward pass a response, without padding, through transformers' own head."""
+    rated = tiny_reward_model()
+    answers = [answer for _, answer in judge(PAIRS, Scalar(rated))]
+    model = LlamaForSequenceClassification(rated.backbone.config)
+    model.model, model.score = rated.backbone, rated.head
+    for item, answer in zip(PAIRS, answers, strict=True):
+        for response, score in zip(item.request.responses, answer.scores or (), strict=True):
+            turns = [*item.request.query, {"role": "assistant", "content": response}]
+            ids = rated.tokenizer.apply_chat_template(turns, return_tensors="pt", return_dict=True)["input_ids"]
+            with torch.inference_mode():
+                assert model(input_ids=ids).logits[0, 0].item() == pytest.approx(score, abs=1e-4)
+
+
+def test_scalar_does_not_see_the_other_responses() -> None:
+    baseline = Scalar(tiny_reward_model())
+    (_, answer), (_, turned) = judge([PAIRS[0], swapped(PAIRS[0])], baseline)
+    assert answer.scores is not None
+    assert turned.scores == pytest.approx(answer.scores[::-1], abs=1e-5)
+
+
+def test_scalar_leaves_out_what_does_not_fit() -> None:
+    long = replace(PAIRS[1], request=Request("q", ["a", "b" * 900]))
+    found = list(judge([PAIRS[0], long, PAIRS[2]], Scalar(tiny_reward_model())))
+    assert [answer.scores is None for _, answer in found] == [False, True, False]
+    assert "> context 512" in (found[1][1].reason or "")
+    answers = answers_of(found, 0)
+    assert answers.refused == {"N tokens > context N": 1}
+    assert answers.samples == []
+
+
+def test_a_verdict_is_mapped_back() -> None:
+    engine = Counting(verdict)
+    baseline = Verdict(pipe_of(Fake(engine)), {"k": 8, "seed": 3})
+    found = list(judge(PAIRS, baseline))
+    assert engine.asked == 8 * len(PAIRS)
+    for _, answer in found:
+        assert answer.scores is not None
+        assert sum(answer.scores) == pytest.approx(1)
+        ok = [sample for sample in answer.samples if sample["outcome"] == "ok"]
+        assert all(sorted(sample["scores"]) == [0, 1] for sample in ok)
+    right = sum(answer.scores[0] > 0.5 for _, answer in found if answer.scores)
+    assert right > len(PAIRS) * 0.7
+    assert baseline.about["settings"]["template"] == "llm-as-a-judge"
+
+
+def test_a_verdict_without_a_number_is_a_failure() -> None:
+    baseline = Verdict(pipe_of(Fake(["Scores: \\boxed{3}", "none"])), {"k": 2})
+    ((_, answer),) = judge([PAIRS[0]], baseline)
+    assert answer.scores is None
+    assert [sample["outcome"] for sample in answer.samples] == ["out_of_range", "no_scores"]
+    ((_, single),) = judge([SINGLE], baseline)
+    assert "one response leaves nothing to choose from" in (single.reason or "")
+
+
+def test_verdicts_make_samples_for_the_report() -> None:
+    baseline = Verdict(pipe_of(Fake(verdict)), {"k": 4})
+    answers = answers_of(list(judge([*PAIRS, SINGLE], baseline)), 4)
+    assert len(answers.samples) == 4 * 13
+    assert {row["item"] for row in answers.samples} == {item.id for item in [*PAIRS, SINGLE]}
+    assert {row["outcome"] for row in answers.samples[-4:]} == {"refused"}
+
+
+def test_token_probabilities_do_not_depend_on_the_order() -> None:
+    baseline = TokenProb(tiny_pipe())
+    (_, answer), (_, turned) = judge([PAIRS[0], swapped(PAIRS[0])], baseline)
+    assert answer.scores is not None
+    assert sum(answer.scores) == pytest.approx(1)
+    assert turned.scores == pytest.approx(answer.scores[::-1], abs=1e-5)
+    three = Item("t", Request("q", ["a", "b", "c"]), "s", 0)
+    ((_, found),) = judge([three], baseline)
+    assert sum(found.scores or ()) == pytest.approx(1)
+    assert "from 2 to 9" in (next(judge([SINGLE], baseline))[1].reason or "")
+
+
+def test_token_probabilities_need_a_model_in_this_process() -> None:
+    with pytest.raises(InvalidInput, match="use --backend transformers"):
+        make("token-prob", pipe=lambda: pipe_of(Fake(verdict)))
+
+
+def test_answers_are_kept_and_not_made_again(tmp_path: Path) -> None:
+    path = tmp_path / "kept.jsonl"
+    engine = Counting(verdict)
+
+    def baseline() -> Baseline:
+        return Verdict(pipe_of(Fake(engine)), {"k": 2})
+
+    first = list(judge(PAIRS[:5], baseline(), path))
+    assert engine.asked == 10
+    with path.open("a", encoding="utf-8") as file:
+        file.write('{"key": "cut o')
+    again = list(judge(PAIRS, baseline(), path))
+    assert engine.asked == 24
+    assert again[:5] == first
+    assert list(judge(PAIRS, baseline(), path)) == again
+    assert engine.asked == 24
+    text = path.read_text(encoding="utf-8")
+    assert "zebra" not in text
+    assert len(text.splitlines()) == 13
+    assert json.loads(text.splitlines()[0])["judge"]["kind"] == "verdict"
+
+
+def test_another_judges_answers_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "kept.jsonl"
+    list(judge(PAIRS, make("longest"), path))
+    with pytest.raises(InvalidInput, match="holds the answers of"):
+        list(judge(PAIRS, make("first"), path))
+
+
+def test_bad_input_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match=r"baseline: 'best' is unknown; known are shortest"):
+        make("best")
+    with pytest.raises(InvalidInput, match="model: a scalar baseline needs one"):
+        make("scalar", model=None)
+    with pytest.raises(InvalidInput, match=r"^model: .*no sequence classifier"):
+        make("scalar", model=str(save_tiny(tmp_path / "causal")))
+    with pytest.raises(InvalidInput, match="k: 'auto' is not usable"):
+        Verdict(pipe_of(Fake(verdict)), {"k": "auto"})
+    assert list(BASELINES) == ["shortest", "longest", "first", "scalar", "verdict", "token-prob"]
