@@ -3,10 +3,14 @@
     grm score FILE --k 8            a table with critiques; --json for JSON lines
     grm score --query Q --response A --response B
     grm score FILE --backend openai --base-url http://127.0.0.1:8000/v1 --model M
+    grm score hf://datasets/org/name --out hf://datasets/org/name/scores.jsonl      from the Hub, and to it
     grm score FILE --store DIR      keep every judgement; a killed run goes on where it stopped
     grm rate DIR --meta-model M     let a meta RM rate stored judgements
     grm revote DIR --k 1,2,4,8      any vote over stored judgements, without a model
+    grm compare A B                 two judges on the same stored items
     grm calibrate DIR               learn from stored judgements when to stop and how sure to be
+    grm publish model|dataset|space|code|suite      make, check and upload what goes to the Hub
+    grm bench NAME...               reward benchmarks: official metrics, a store, a report
     grm template list | show NAME
     grm info [MODEL]
 
@@ -21,18 +25,22 @@ import time
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, TextIO
 
 import typer
 
+from . import hub_paths
+from .bench import bench
+from .comparing import compare
 from .configuration_grm import GRMConfig
-from .console import ERR, excerpt, print_pairs, print_result, progress
+from .console import ERR, excerpt, print_pairs, print_result, printable, progress
 from .loading import describe, load
 from .offline import calibrate, revote
 from .prompts_grm import TEMPLATES, find_template
+from .publish import app as publishing
 from .rating import rate
 from .rows import BadRow, Row, count_rows, read_rows
 from .rules_grm import find_rule
@@ -44,9 +52,12 @@ app = typer.Typer(
 )
 templates = typer.Typer(no_args_is_help=True, help="The judge prompts that come with the package.")
 app.add_typer(templates, name="template")
+app.add_typer(publishing, name="publish")
 app.command()(rate)
 app.command()(revote)
 app.command()(calibrate)
+app.command()(bench)
+app.command()(compare)
 
 
 @dataclass
@@ -85,7 +96,9 @@ class Tally:
         return "; ".join(parts)
 
 
-def _rows(file: Path | None, query: str | None, responses: list[str], limit: int | None) -> Iterator[Row | BadRow]:
+def _rows(
+    file: str | None, query: str | None, responses: list[str], limit: int | None, split: str | None
+) -> Iterator[Row | BadRow]:
     """The rows asked for, on whichever way."""
     if (file is None) == (query is None):
         raise InvalidInput("FILE: give a file of rows, or --query with --response, and not both")
@@ -93,7 +106,7 @@ def _rows(file: Path | None, query: str | None, responses: list[str], limit: int
         return iter([Row("the command line", "query", Request(query, responses))])
     if responses:
         raise InvalidInput("--response: goes with --query; the rows of a FILE bring their own responses")
-    return read_rows(file, limit)
+    return read_rows(file, limit, split)
 
 
 def _whole_or_auto(k: str | None) -> int | str | None:
@@ -116,6 +129,10 @@ def _opened(store: Path, pipe: Any, given: dict[str, Any], backend: str, text: b
     from .storing import open_store
 
     return open_store(store, pipe, given, backend, text=text, mix=mix)
+
+
+def _written(out: str) -> AbstractContextManager[TextIO]:
+    return hub_paths.writing(out) if hub_paths.is_hub(out) else open(out, "w", encoding="utf-8")
 
 
 def _checked(row: Row | BadRow, *checks: Callable[[Row], None]) -> Row | BadRow:
@@ -169,8 +186,11 @@ Model = Annotated[str | None, typer.Option(help="Hub id or folder of a GRM; the 
 @app.command()
 def score(
     file: Annotated[
-        Path | None,
-        typer.Argument(help="Rows with `query` or `conversation`, and `responses`: .jsonl, .jsonl.gz or .parquet."),
+        str | None,
+        typer.Argument(
+            help="Rows with `query` or `conversation`, and `responses`: .jsonl, .jsonl.gz or .parquet, local or "
+            "hf://datasets/org/name/FILE; or a dataset, hf://datasets/org/name."
+        ),
     ] = None,
     query: Annotated[str | None, typer.Option(help="Score one query instead of a file.")] = None,
     response: Annotated[list[str] | None, typer.Option(help="A response to --query; repeat it for more.")] = None,
@@ -217,6 +237,7 @@ def score(
         str | None, typer.Option(help='"scores" makes an unreadable judgement write one more line, of scores only.')
     ] = None,
     limit: Annotated[int | None, typer.Option(help="Stop after that many rows of the file.")] = None,
+    split: Annotated[str | None, typer.Option(help="Of a dataset of the Hub that has several.")] = None,
     batch_size: Annotated[
         int | None, typer.Option(help="Distinct prompts at work together; the engine's own choice if left out.")
     ] = None,
@@ -231,7 +252,11 @@ def score(
     samples: Annotated[bool, typer.Option("--samples", help="Put every judgement into the JSON.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="JSON lines on stdout.")] = False,
     out: Annotated[
-        Path | None, typer.Option(help="Also write JSON lines to this file, a line a row as it is done.")
+        str | None,
+        typer.Option(
+            help="Also write JSON lines to this file, a line a row as it is done; hf://datasets/org/name/FILE becomes "
+            "a commit at the end."
+        ),
     ] = None,
 ) -> None:
     """Score the responses of each row by k sampled judgements and their vote.
@@ -247,7 +272,9 @@ def score(
         "template": template, "truncation": truncation, "constrain": constrain,
     }  # fmt: skip
     _check(settings, store, text, mix)
-    rows = _rows(file, query, response or [], limit)
+    if out and hub_paths.is_hub(out):
+        hub_paths.check_writable(out)
+    rows = _rows(file, query, response or [], limit, split)
     defaults = {"principles": principles, "reference": reference}
     Request("?", ["?"], **defaults)
     total = count_rows(file, limit) if file else 1
@@ -257,7 +284,7 @@ def score(
     tally = Tally()
     with ExitStack() as open_:
         bar = open_.enter_context(progress(total))
-        sink = open_.enter_context(out.open("w", encoding="utf-8")) if out else None
+        sink = open_.enter_context(_written(out)) if out else None
         kept = open_.enter_context(_opened(store, pipe, given, backend, text, mix)) if store else None
         for row, result in _judged(_with_defaults(rows, defaults), pipe, given, kept):
             _show(row, result, critiques, samples, as_json, sink)
@@ -265,7 +292,7 @@ def score(
                 tally.add(row, result)
             else:
                 tally.bad += 1
-                ERR.print(f"{row.place}: {row.error}", style="red", markup=False)
+                ERR.print(printable(f"{row.place}: {row.error}"), style="red", markup=False)
             bar.update(bar.task_ids[0], advance=1, rate=tally.rate())
     ERR.print(str(tally), markup=False)
     if kept:
@@ -335,7 +362,7 @@ def main() -> None:
     try:
         app()
     except (InvalidInput, ImportError) as error:
-        ERR.print(f"error: {error}", style="red", markup=False)
+        ERR.print(f"error: {printable(str(error))}", style="red", markup=False)
         raise SystemExit(2) from None
 
 

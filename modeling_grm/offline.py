@@ -29,7 +29,9 @@ POINT = {
     "tokens": "tokens",
 }
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
-Folder = Annotated[Path, typer.Argument(help="A folder that `grm score --store` has written.")]
+Folder = Annotated[
+    str, typer.Argument(help="A folder that `grm score --store` has written, or hf://datasets/org/name of one.")
+]
 
 
 def _numbers(name: str, text: str) -> list[int]:
@@ -39,20 +41,21 @@ def _numbers(name: str, text: str) -> list[int]:
     return [int(part) for part in parts]
 
 
-def _stored(folder: Path, settings: str | None, meta_model: str | None = None) -> Any:
+def _stored(store: str | Path, settings: str | None, meta_model: str | None = None) -> Any:
     """The runs of a store made with one set of settings, with the ratings of one meta RM."""
     from .rating import chosen_rater
     from .runs import COLUMNS, load_runs
-    from .trajectories import read, settings_in
+    from .trajectories import folder_of, read, settings_in
 
+    folder = folder_of(store)
     there = settings_in(folder)
     if settings is None and len(there) > 1:
         raise InvalidInput(
-            f"settings: {folder} was made with {len(there)} sets of settings ({', '.join(there)}); "
+            f"settings: {store} was made with {len(there)} sets of settings ({', '.join(there)}); "
             "choose one with --settings"
         )
     if settings is not None and settings not in there:
-        raise InvalidInput(f"settings: {settings!r} is not in {folder}; it has {', '.join(there)}")
+        raise InvalidInput(f"settings: {settings!r} is not in {store}; it has {', '.join(there)}")
     batches = read(folder, [*COLUMNS, "settings"], meta_model=chosen_rater(folder, meta_model))
     return load_runs(_only(batches, settings) if settings else batches)
 
@@ -198,18 +201,18 @@ def _raw(items: dict[str, Any], best: dict[str, int], quorum: float) -> tuple[li
     return raw, right
 
 
-def _labels(path: Path, folder: Path) -> dict[str, int]:
+def _labels(path: Path, store: str | Path) -> dict[str, int]:
     """item -> best in the store's own order of the responses.
 
     Raises:
         InvalidInput: a row that cannot be read or has no best, or an item that is not in the store.
     """
-    from .trajectories import read
+    from .trajectories import folder_of, read
     from .trajectories.samples import arrangement, response_hashes
 
     there = {
         row["item"]: row["response_hashes"]
-        for batch in read(folder, ["item", "response_hashes"])
+        for batch in read(folder_of(store), ["item", "response_hashes"])
         for row in batch.to_pylist()
     }
     best = {}
@@ -220,7 +223,7 @@ def _labels(path: Path, folder: Path) -> dict[str, int]:
             raise InvalidInput(f"labels: {row.place}: best {row.best!r} is not the index of a response")
         item = item_hash(row.request)
         if item not in there:
-            raise InvalidInput(f"labels: {row.place} ({row.id}) is not in {folder}; score it there first, or drop it")
+            raise InvalidInput(f"labels: {row.place} ({row.id}) is not in {store}; score it there first, or drop it")
         best[item] = arrangement(response_hashes(row.request), there[item])[row.best]
     return best
 

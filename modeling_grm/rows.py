@@ -1,4 +1,4 @@
-"""Rows for scoring, read from a file one at a time: `.jsonl`, `.jsonl.gz` or `.parquet`.
+"""Rows for scoring, one at a time: from a `.jsonl`, `.jsonl.gz` or `.parquet` file, here or on the Hub, or a dataset.
 
     {"id": "tea-1", "query": "How long does green tea steep?", "responses": ["Two to three minutes.", "I like trains."]}
 
@@ -13,12 +13,15 @@ from __future__ import annotations
 import gzip
 import json
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from itertools import islice
+from functools import partial
+from itertools import chain, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
+from . import hub_paths
 from .types_grm import InvalidInput, Request
 
 
@@ -54,40 +57,62 @@ class BadRow:
     error: str
 
 
-def read_rows(path: str | Path, limit: int | None = None) -> Iterator[Row | BadRow]:
-    """The rows of a file in their order, without ever holding the whole file.
+def read_rows(path: str | Path, limit: int | None = None, split: str | None = None) -> Iterator[Row | BadRow]:
+    """The rows of a file or of a dataset in their order, without ever holding the whole of it.
 
     A damaged file (a gzip stream that ends early) gives the rows before the damage, then one `BadRow` that names the
     place, and ends there; parquet is decoded in steps of 256 rows, so there the step with the damage is lost whole.
     Blank lines are passed over, but counted.
 
     Args:
-        path: a `.jsonl`, `.jsonl.gz` or `.parquet` file; UTF-8.
+        path: a `.jsonl`, `.jsonl.gz` or `.parquet` file, UTF-8: a local one, or one on the Hub by its address
+            (`hf://datasets/org/name/rows.jsonl`); or a dataset of the Hub, `hf://datasets/org/name`.
         limit: stop after that many rows, bad ones included.
+        split: of a dataset of the Hub that has several.
 
     Raises:
-        InvalidInput: at once, before the first row: no such file, a kind of file that is not read here, a parquet
-            file that does not open, or a limit below 1.
-        ImportError: at once: a parquet file without pyarrow.
+        InvalidInput: at once, before the first row: no such file or repository, a kind of file that is not read here, a
+            parquet file that does not open, a dataset without the columns of rows, or a limit below 1.
+        ImportError: at once: a parquet file without pyarrow, a dataset without datasets.
     """
     if limit is not None and limit < 1:
         raise InvalidInput(f"limit: {limit!r} is not usable; give a whole number of rows, at least 1")
-    path = Path(path)
-    suffix = next((suffix for suffix in _OPENERS if path.name.lower().endswith(suffix)), None)
+    name = str(path)
+    if hub_paths.is_hub(name):
+        return islice(_on_the_hub(name, split), limit)
+    if split is not None:
+        raise InvalidInput(f"split: belongs to a dataset of the Hub (hf://datasets/org/name); {name} is a file")
+    read = _reader(name)
+    if not Path(path).is_file():
+        raise InvalidInput(f"{path}: there is no such file; check its path")
+    return islice(read(name, partial(open, name, "rb"), lambda: name), limit)
+
+
+def _reader(name: str) -> Callable[..., Iterator[Row | BadRow]]:
+    suffix = next((suffix for suffix in _READERS if name.lower().endswith(suffix)), None)
     if suffix is None:
-        raise InvalidInput(f"{path}: unknown kind of file; rows are read from {', '.join(_OPENERS)}")
-    if not path.is_file():
-        raise InvalidInput(f"{path}: there is no such file; give the path of a {suffix} file")
-    return islice(_OPENERS[suffix](path), limit)
+        raise InvalidInput(f"{name}: unknown kind of file; rows are read from {', '.join(_READERS)}")
+    return _READERS[suffix]
 
 
-def count_rows(path: Path, limit: int | None = None) -> int | None:
+def _on_the_hub(address: str, split: str | None) -> Iterator[Row | BadRow]:
+    """A file's rows; or a dataset's, where the address ends with its name."""
+    if not hub_paths.resolve(address).path_in_repo:
+        return _dataset_rows(address, hub_paths.stream_rows(address, split))
+    if split is not None:
+        raise InvalidInput(f"split: belongs to a whole dataset; {address} is a file of one")
+    read = _reader(address)
+    hub_paths.check_file(address)
+    return read(address, partial(hub_paths.stream, address), partial(hub_paths.random_access, address))
+
+
+def count_rows(path: str | Path, limit: int | None = None) -> int | None:
     """How many rows `read_rows` will hand out, for a progress bar; None where only reading them all would tell."""
-    if path.suffix == ".parquet":
-        return limit
     openers: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".jsonl": open}
+    if Path(path).suffix not in openers or hub_paths.is_hub(path):
+        return limit
     try:
-        with openers[path.suffix](path, "rb") as lines:
+        with openers[Path(path).suffix](path, "rb") as lines:
             return sum(1 for _ in islice((line for line in lines if line.strip()), limit))
     except (OSError, EOFError, zlib.error):
         return limit
@@ -124,15 +149,15 @@ def _request(given: dict[str, Any]) -> Request:
     return Request(given[asked[0]], given["responses"], given.get("reference"), given.get("principles"))
 
 
-def _json_lines(path: Path, open_binary: Callable[..., Any]) -> Iterator[Row | BadRow]:
+def _json_lines(name: str, opened: Open, unpack: Unpack) -> Iterator[Row | BadRow]:
     number = 0
     try:
-        with open_binary(path, "rb") as lines:
+        with opened() as packed, unpack(packed) as lines:
             for number, line in enumerate(lines, 1):
                 if line.strip():
-                    yield _parsed_line(line, f"{path}:{number}")
+                    yield _parsed_line(line, f"{name}:{number}")
     except (OSError, EOFError, zlib.error) as error:
-        yield BadRow(f"{path}:{number + 1}", None, f"the file cannot be read from here on: {error}")
+        yield BadRow(f"{name}:{number + 1}", None, f"the file cannot be read from here on: {error}")
 
 
 def _parsed_line(line: bytes, place: str) -> Row | BadRow:
@@ -149,40 +174,69 @@ def _parsed_line(line: bytes, place: str) -> Row | BadRow:
     return row_from(record, place)
 
 
-def _jsonl(path: Path) -> Iterator[Row | BadRow]:
-    return _json_lines(path, open)
+def _jsonl(name: str, opened: Open, _: Seekable) -> Iterator[Row | BadRow]:
+    return _json_lines(name, opened, nullcontext)
 
 
-def _jsonl_gz(path: Path) -> Iterator[Row | BadRow]:
-    return _json_lines(path, gzip.open)
+def _jsonl_gz(name: str, opened: Open, _: Seekable) -> Iterator[Row | BadRow]:
+    return _json_lines(name, opened, gzip.open)
 
 
-def _parquet(path: Path) -> Iterator[Row | BadRow]:
+def _parquet(name: str, _: Open, seekable: Seekable) -> Iterator[Row | BadRow]:
     try:
         from pyarrow import ArrowException, parquet
     except ImportError as error:
         raise ImportError("reading .parquet files needs pyarrow: pip install 'modeling-grm[data]'") from error
     try:
-        table = parquet.ParquetFile(path)
+        table = parquet.ParquetFile(seekable())
     except (OSError, ArrowException) as error:
-        raise InvalidInput(f"{path}: not a readable parquet file: {error}") from error
-    return _parquet_rows(path, table)
+        raise InvalidInput(f"{name}: not a readable parquet file: {error}") from error
+    return _parquet_rows(name, table)
 
 
-def _parquet_rows(path: Path, table: Any) -> Iterator[Row | BadRow]:
+def _parquet_rows(name: str, table: Any) -> Iterator[Row | BadRow]:
     number = 0
     try:
         with table:
             for batch in table.iter_batches(batch_size=_PARQUET_STEP):
                 for record in batch.to_pylist():
                     number += 1
-                    yield row_from(record, f"{path}:{number}")
+                    yield row_from(record, f"{name}:{number}")
     except (OSError, ValueError, RuntimeError) as error:  # what pyarrow's own errors derive from
-        yield BadRow(f"{path}:{number + 1}", None, f"the file cannot be read from here on: {error}")
+        yield BadRow(f"{name}:{number + 1}", None, f"the file cannot be read from here on: {error}")
 
+
+def _dataset_rows(name: str, records: Iterable[dict[str, Any]]) -> Iterator[Row | BadRow]:
+    """Rows of any source of records; refused at once where the first has not the columns of a row."""
+    rest = iter(records)
+    with hub_paths.asking(name):
+        first = list(islice(rest, 1))
+    columns = sorted(first[0]) if first else []
+    if "responses" not in columns or not {"query", "conversation"} & set(columns):
+        raise InvalidInput(
+            f"{name}: needs rows with `query` or `conversation`, and `responses`; it has "
+            f"{', '.join(f'`{column}`' for column in columns) or 'no rows'}"
+        )
+    return _numbered_rows(name, chain(first, rest))
+
+
+def _numbered_rows(name: str, records: Iterable[dict[str, Any]]) -> Iterator[Row | BadRow]:
+    number = 0
+    try:
+        for number, record in enumerate(records, 1):
+            yield row_from(record, f"{name}:{number}")
+    except Exception as error:  # the readers of datasets have kinds of their own
+        yield BadRow(f"{name}:{number + 1}", None, f"the dataset cannot be read from here on: {error}")
+
+
+Open = Callable[[], BinaryIO]
+"""Opens the file to be read once, from start to end."""
+Seekable = Callable[[], Any]
+"""What pyarrow takes: a path, or a file to be read here and there."""
+Unpack = Callable[[BinaryIO], AbstractContextManager[Any]]
 
 _PARQUET_STEP = 256
-_OPENERS: dict[str, Callable[[Path], Iterator[Row | BadRow]]] = {
+_READERS: dict[str, Callable[[str, Open, Seekable], Iterator[Row | BadRow]]] = {
     ".jsonl": _jsonl,
     ".jsonl.gz": _jsonl_gz,
     ".parquet": _parquet,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # read when the Hub client is imported, so first
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -11,6 +13,9 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 import pytest
 
 from modeling_grm.rows import Row, read_rows
+
+if TYPE_CHECKING:
+    from hub import LocalHub
 
 ROOT = Path(__file__).resolve().parent.parent
 KNOWN_SKIPS = ("needs a GPU", "needs data:")
@@ -31,6 +36,16 @@ def sample_rows(sample_path: Path) -> list[Row]:
     return [row for row in rows if isinstance(row, Row)]
 
 
+@pytest.fixture
+def hub(tmp_path: Path) -> Iterator[LocalHub]:
+    """A Hub of its own for one test, empty at first; this process's Hub client speaks to it as `me`, who may write."""
+    from hub import LocalHub
+    from hub.here import spoken_to
+
+    with LocalHub() as served, spoken_to(served, tmp_path / "hf"):
+        yield served
+
+
 @pytest.fixture(scope="session")
 def grm_data() -> Path:
     """The data folder that `GRM_DATA` names; skips, saying so, where it is absent."""
@@ -40,8 +55,14 @@ def grm_data() -> Path:
     return folder
 
 
+CLIENTS_OWN = "ignore:Use 'content=:DeprecationWarning"  # how huggingface_hub sends large files
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """A test marked `gpu` is skipped, with a known reason, where there is none."""
+    for item in items:
+        if "hub" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.filterwarnings(CLIENTS_OWN))
     marked = [item for item in items if item.get_closest_marker("gpu")]
     if marked and not _has_gpu():
         for item in marked:

@@ -6,12 +6,14 @@
             store.register(row.request, id=row.id, labels=row.labels, best=row.best)
         results = score(requests, store.recording(generate), config)
     for batch in read(folder, ["item", "sample", "scores"]): ...
+    push_to_hub(folder, "org/name")               # a dataset; folder_of("hf://datasets/org/name") fetches it
 
 Needs pyarrow; an import without it ends with the pip line.
 """
 
 from __future__ import annotations
 
+from .hub import folder_of, push_to_hub
 from .meta import write_meta
 from .reading import canonical, read, settings_in
 from .schema import COLUMNS, Settings, content_hash
@@ -25,6 +27,8 @@ __all__ = [
     "UnwritableStore",
     "canonical",
     "content_hash",
+    "folder_of",
+    "push_to_hub",
     "read",
     "settings_in",
     "write_meta",

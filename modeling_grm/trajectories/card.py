@@ -23,7 +23,7 @@ _SIZES = (
     (10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M"), (10**7, "1M<n<10M"),
 )  # fmt: skip
 _HUB_LICENCES = {"apache-2.0": "apache-2.0", "mit": "mit"}
-_SHOWN = ("model", "revision", "adapter", "backend", "template", "temperature", "top_p", "max_new_tokens", "run_seed")
+SHOWN = ("model", "revision", "adapter", "backend", "template", "temperature", "top_p", "max_new_tokens", "run_seed")
 
 
 def write_card(folder: Path) -> None:
@@ -37,7 +37,7 @@ def write_card(folder: Path) -> None:
 def card(folder: Path) -> str:
     """The card's text."""
     about = load_about(folder)
-    counts = _counts(folder)
+    counts = counted(folder)
     return "\n".join(
         [
             *_front_matter(folder, counts),
@@ -54,7 +54,8 @@ def card(folder: Path) -> str:
     )
 
 
-def _counts(folder: Path) -> dict[str, Counter[Any]]:
+def counted(folder: Path) -> dict[str, Counter[Any]]:
+    """How many samples there are by `item`, `outcome`, `source` and `licence`."""
     counts: dict[str, Counter[Any]] = {name: Counter() for name in ("item", "outcome", "source", "licence")}
     for batch in read(folder, list(counts)):
         for name, counter in counts.items():
@@ -98,9 +99,9 @@ def _summary(about: dict[str, Any], counts: dict[str, Counter[Any]]) -> list[str
 
 
 def _settings(about: dict[str, Any]) -> list[str]:
-    said = [[json.dumps(one[name]) for name in _SHOWN] for one in about["settings"].values()]
+    said = [[json.dumps(one[name]) for name in SHOWN] for one in about["settings"].values()]
     rows = [(f"`{digest}`", *values) for digest, values in zip(about["settings"], said, strict=True)]
-    return ["## Settings", "", *_table(("settings", *_SHOWN), rows)]
+    return ["## Settings", "", *_table(("settings", *SHOWN), rows)]
 
 
 def _table(header: tuple[str, ...], rows: Any) -> list[str]:

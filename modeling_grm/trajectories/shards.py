@@ -25,6 +25,7 @@ from .schema import FORMAT, file_hash
 STORE_FILE = "store.json"
 LOCK_FILE = ".lock"
 UNFINISHED = ".tmp"
+HASH_DIGITS = 12  # of its content, in a shard's name
 
 
 class UnwritableStore(InvalidInput):
@@ -104,12 +105,17 @@ def put_shard(folder: Path, kind: str, number: int, table: Any) -> Path:
     unfinished = folder / f"{kind}-{number:06d}{UNFINISHED}"
     try:
         pq.write_table(table, unfinished, compression="zstd", write_page_checksum=True)
-        path = folder / kind / f"{number:06d}-{file_hash(unfinished)[:12]}.parquet"
+        path = folder / kind / f"{number:06d}-{file_hash(unfinished)[:HASH_DIGITS]}.parquet"
         put(unfinished, path)
     except OSError:
         unfinished.unlink(missing_ok=True)
         raise
     return path
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a shard's content is the one that its name says; reads every byte (about a second a gigabyte)."""
+    return file_hash(path)[:HASH_DIGITS] == path.stem.rpartition("-")[2]
 
 
 def shards(folder: Path, kind: str) -> list[Path]:
@@ -149,7 +155,7 @@ def reading(path: Path) -> Iterator[None]:
     """Names the file and the way out where a shard cannot be read."""
     try:
         yield
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, UnicodeDecodeError, pa.ArrowException) as error:  # a column's name that is none
         reason = str(error).splitlines()[0]
         raise InvalidInput(
             f"{path}: a damaged shard ({reason}); restore it, or move it out of the folder: the next run makes its "
