@@ -23,7 +23,7 @@ VLLM_PIP := $(VLLM_VENV)/bin/python -m pip install --disable-pip-version-check $
 VLLM_ENVIRONMENT := HF_HUB_OFFLINE=1 VLLM_NO_USAGE_STATS=1 VLLM_CPU_KVCACHE_SPACE=2 KMP_BLOCKTIME=1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow test-vllm bench lint format clean
+.PHONY: help install demo test test-slow test-vllm test-hub recipes-smoke spct-tiny bench lint format clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1	/' | expand -t 12
@@ -44,6 +44,18 @@ test-slow: $(VENV)/.dev test-vllm  ## the tests marked slow, those marked gpu wh
 test-vllm: $(VLLM_VENV)/.ready  ## the tests of real vLLM, in process and as a server, in an environment of its own
 	$(VLLM_ENVIRONMENT) VLLM_CPU_OMP_THREADS_BIND=0-$$(($$(nproc) - 1)) \
 	  $(VLLM_VENV)/bin/python -m pytest -m vllm -rP tests/test_vllm.py tests/test_vllm_serve.py
+
+test-hub: $(VENV)/.dev  ## the local Hub: server, datasets, rows, publishing
+	$(PYTEST) -m "slow or not slow" tests/test_hub_server.py tests/test_hub_rows.py tests/test_hub_datasets.py tests/test_publish.py
+
+recipes-smoke: $(VENV)/.dev  ## every recipe on a toy, two steps each
+	$(BIN)/python recipes/sample/sample.py --config recipes/sample/smoke.yaml
+	$(BIN)/python recipes/rft/train.py --config recipes/rft/smoke.yaml
+	$(BIN)/python recipes/grpo/train.py --config recipes/grpo/smoke.yaml
+	$(BIN)/python recipes/meta_rm/train.py --config recipes/meta_rm/smoke.yaml
+
+spct-tiny: $(VENV)/.dev  ## the whole method in miniature, on a world made from nothing: all stages and their table
+	$(BIN)/python recipes/tiny/run.py --config recipes/tiny/tiny.yaml
 
 bench: $(VENV)/.dev $(VLLM_VENV)/.ready  ## every engine side by side, on a quiet machine; goes on where it was stopped
 	$(VLLM_ENVIRONMENT) VLLM_CPU_OMP_THREADS_BIND=0-$$(($$(nproc) - 1)) \

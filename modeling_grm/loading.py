@@ -14,24 +14,40 @@ from typing import Any
 
 import torch
 from transformers import AutoConfig, AutoTokenizer, pipeline
-from transformers.utils import find_adapter_config_file, logging
+from transformers.utils import cached_file, find_adapter_config_file, logging
 
-from .configuration_grm import GRMConfig
 from .embedded import embedded_judge
 from .generation_grm import check_tokenizer, context_length
+from .known_grm import origin_of, settings_of
 from .meta_rm_grm import MetaRM, described
-from .pipeline_grm import RewardScoringPipeline
+from .pipeline_grm import RewardScoringPipeline, check_kind
 from .types_grm import InvalidInput
 
 DTYPES = ("float32", "bfloat16", "float16")
 
 
-def _base(name: str) -> str:
-    """Where a checkpoint's configuration and tokenizer stand: a LoRA adapter's are those of its base."""
+ADAPTER_SETTINGS = "grm.json"  # where an adapter, which has no config.json, keeps the judge's settings
+
+
+def _adapter_base(name: str) -> str | None:
+    """What a LoRA adapter stands on: its configuration and tokenizer are those of its base; None for no adapter."""
     found = None if (Path(name) / "config.json").is_file() else find_adapter_config_file(name)
-    if found is None:
-        return name
-    return str(json.loads(Path(found).read_text(encoding="utf-8"))["base_model_name_or_path"])
+    return found and str(json.loads(Path(found).read_text(encoding="utf-8"))["base_model_name_or_path"])
+
+
+def _adapter_settings(name: str) -> dict[str, Any] | None:
+    """What an adapter says of how it judges; transformers reads its base's configuration only."""
+    own = _adapter_base(name) and cached_file(name, ADAPTER_SETTINGS, _raise_exceptions_for_missing_entries=False)
+    return dict(json.loads(Path(own).read_text(encoding="utf-8"))) if own else None
+
+
+def _configured(name: str) -> tuple[str, Any]:
+    """(where the tokenizer stands, configuration with the judge's own settings)."""
+    base = _adapter_base(name) or name
+    config, own = AutoConfig.from_pretrained(base), _adapter_settings(name)
+    if own is not None:
+        config.grm = own
+    return base, config
 
 
 def _parts(model: str | None) -> tuple[str, Any, Any]:
@@ -42,13 +58,14 @@ def _parts(model: str | None) -> tuple[str, Any, Any]:
     """
     name = str(embedded_judge()) if model is None else model
     try:
-        base = _base(name)
-        config, tokenizer = AutoConfig.from_pretrained(base), AutoTokenizer.from_pretrained(base)
+        base, config = _configured(name)
+        tokenizer = AutoTokenizer.from_pretrained(base)
     except (OSError, ValueError, KeyError) as error:
         raise InvalidInput(
             f"model: {name!r} cannot be loaded; give a Hub id or a checkpoint's folder ({error})"
         ) from error
-    GRMConfig.from_dict(getattr(config, "grm", None))
+    check_kind(config)
+    settings_of(name, getattr(config, "grm", None))
     check_tokenizer(tokenizer)
     return name, config, tokenizer
 
@@ -136,7 +153,10 @@ def load(
     if isinstance(settings.get("meta_model"), (str, Path)):
         described(str(settings["meta_model"]))
     task: Any = "reward-scoring"
-    return pipeline(task, pipeline_class=RewardScoringPipeline, **ENGINES[backend](model, **options), **settings)
+    pipe = pipeline(task, pipeline_class=RewardScoringPipeline, **ENGINES[backend](model, **options), **settings)
+    own = _adapter_settings(model) if model and backend == "transformers" else None
+    pipe.grm = settings_of(str(model), own) if own is not None else pipe.grm
+    return pipe
 
 
 def load_meta(name: str, *, dtype: str | None = None, batch_size: int = 8) -> MetaRM:
@@ -155,6 +175,7 @@ def describe(model: str | None = None) -> dict[str, Any]:
     """What a checkpoint is and how it judges by default: plain JSON types, without its weights."""
     logging.set_verbosity_error()
     name, config, _ = _parts(model)
+    stored = getattr(config, "grm", None)
     weights = sum(f.stat().st_size for f in Path(name).glob("*.safetensors")) if Path(name).is_dir() else 0
     return {
         "model": name,
@@ -162,5 +183,6 @@ def describe(model: str | None = None) -> dict[str, Any]:
         "context_tokens": context_length(config),
         "weights_mb": round(weights / 1e6, 1) if weights else None,
         "brings_its_own_pipeline": "reward-scoring" in (getattr(config, "custom_pipelines", None) or {}),
-        **GRMConfig.from_dict(getattr(config, "grm", None)).to_dict(),
+        "settings": origin_of(name, stored),
+        **settings_of(name, stored).to_dict(),
     }

@@ -18,6 +18,7 @@ from .configuration_grm import AUTO, GRMConfig
 from .constraint_grm import ScoresLine
 from .fitting_grm import Fitter
 from .generation_grm import TransformersGenerator, check_tokenizer, context_length, encode
+from .known_grm import settings_of
 from .meta_rm_grm import meta_rm_of
 from .parsing_grm import scores_line_end
 from .rules_grm import default_k_meta, find_rule
@@ -85,6 +86,17 @@ def _with_meta(result: RewardResult, config: GRMConfig, rate: Rate) -> RewardRes
     return replace(result, extra={**result.extra, "meta": said})
 
 
+def check_kind(config: Any) -> None:
+    """Refuse a classifier, whose backbone loads as a causal LM with a head that nobody trained.
+
+    Raises:
+        InvalidInput: it is one.
+    """
+    made = (getattr(config, "architectures", None) or [""])[0]
+    if made.endswith("ForSequenceClassification"):
+        raise InvalidInput(f"model: a {made} writes no judgements; a meta RM is given as meta_model=")
+
+
 class RewardScoringPipeline(Pipeline):
     """Scores responses with a generative reward model (arXiv 2504.02495).
 
@@ -127,7 +139,8 @@ class RewardScoringPipeline(Pipeline):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.tokenizer = self.tokenizer or getattr(self.model, "tokenizer", None)
-        self.grm = GRMConfig.from_dict(getattr(self.model.config, "grm", None))
+        check_kind(self.model.config)
+        self.grm = settings_of(getattr(self.model, "name_or_path", ""), getattr(self.model.config, "grm", None))
         self._metas: dict[str, Any] = {}
         config = self._config(self._forward_params)  # refuses settings that no call could use
         if "meta_model" in self._forward_params:

@@ -29,21 +29,27 @@ def portable_files() -> dict[str, str]:
     return {file.name: file.read_text(encoding="utf-8") for file in sorted(found, key=lambda file: file.name)}
 
 
-def make_portable(folder: Path, grm: GRMConfig | None = None) -> None:
+def make_portable(folder: Path, grm: GRMConfig | None = None, code: str | None = None) -> None:
     """Give a checkpoint folder its own copy of the pipeline.
 
     The files come first and `config.json` last, each replaced whole: a folder whose config names the pipeline has it.
-    Other entries of the config stay as they are; `grm` None leaves the judge's settings as they are, too.
+    Other entries of the config stay as they are.
+
+    Args:
+        folder: a checkpoint's.
+        grm: the judge's settings; None leaves them as they are.
+        code: Hub id of the repository that has the pipeline's files (`grm publish code`), which are not copied then.
 
     Raises:
         InvalidInput: the folder holds no checkpoint's `config.json`, or its settings cannot be read.
     """
     config = _read_config(folder / "config.json")
     GRMConfig.from_dict(config.get("grm"))
-    config["custom_pipelines"] = {**config.get("custom_pipelines", {}), TASK: PIPELINE}
+    impl = PIPELINE["impl"] if code is None else f"{code}--{PIPELINE['impl']}"
+    config["custom_pipelines"] = {**config.get("custom_pipelines", {}), TASK: {**PIPELINE, "impl": impl}}
     if grm is not None:
         config["grm"] = grm.to_dict()
-    for name, text in portable_files().items():
+    for name, text in ({} if code else portable_files()).items():
         _replace(folder / name, text)
     _replace(folder / "config.json", json.dumps(config, indent=2, ensure_ascii=False) + "\n")
 
