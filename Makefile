@@ -48,7 +48,8 @@ test-vllm: $(VLLM_VENV)/.ready  ## the tests of real vLLM, in process and as a s
 test-hub: $(VENV)/.dev  ## the local Hub: server, datasets, rows, publishing
 	$(PYTEST) -m "slow or not slow" tests/test_hub_server.py tests/test_hub_rows.py tests/test_hub_datasets.py tests/test_publish.py
 
-recipes-smoke: $(VENV)/.dev  ## every recipe on a toy, two steps each
+recipes-smoke: $(VENV)/.dev  ## every recipe on toys, two steps each: about a minute
+	rm -rf runs/sample-smoke runs/rft-smoke runs/grpo-smoke runs/meta-smoke
 	$(BIN)/python recipes/sample/sample.py --config recipes/sample/smoke.yaml
 	$(BIN)/python recipes/rft/train.py --config recipes/rft/smoke.yaml
 	$(BIN)/python recipes/grpo/train.py --config recipes/grpo/smoke.yaml

@@ -99,6 +99,19 @@ def test_rows_that_are_none(tmp_path: Path, rows: list[Any] | None, said: str) -
         read_answers(where)
 
 
+def test_two_folders_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    """datasets keeps both under one name in its cache where their cards are alike."""
+    card = (
+        "---\nconfigs:\n- config_name: default\n  data_files:\n  - split: train\n    path: data/train-*.parquet\n---\n"
+    )
+    for run in ("one", "two"):
+        folder = tmp_path / run / "dataset"
+        (folder / "data").mkdir(parents=True)
+        Dataset.from_list([{"prompt": run, "completion": run}]).to_parquet(folder / "data" / "train-0.parquet")
+        (folder / "README.md").write_text(card, encoding="utf-8")
+    assert [read_answers(str(tmp_path / run / "dataset"))["completion"][0] for run in ("one", "two")] == ["one", "two"]
+
+
 def test_no_rows(tmp_path: Path) -> None:
     Dataset.from_list([judgement()]).select([]).to_parquet(tmp_path / "rows.parquet")
     with pytest.raises(InvalidInput, match=r"cannot be read .*no data"):
