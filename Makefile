@@ -23,7 +23,7 @@ VLLM_PIP := $(VLLM_VENV)/bin/python -m pip install --disable-pip-version-check $
 VLLM_ENVIRONMENT := HF_HUB_OFFLINE=1 VLLM_NO_USAGE_STATS=1 VLLM_CPU_KVCACHE_SPACE=2 KMP_BLOCKTIME=1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow test-vllm test-hub recipes-smoke spct-tiny bench lint format clean
+.PHONY: help install demo test test-slow test-vllm test-hub test-space space recipes-smoke spct-tiny bench lint format clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1	/' | expand -t 12
@@ -45,8 +45,14 @@ test-vllm: $(VLLM_VENV)/.ready  ## the tests of real vLLM, in process and as a s
 	$(VLLM_ENVIRONMENT) VLLM_CPU_OMP_THREADS_BIND=0-$$(($$(nproc) - 1)) \
 	  $(VLLM_VENV)/bin/python -m pytest -m vllm -rP tests/test_vllm.py tests/test_vllm_serve.py
 
-test-hub: $(VENV)/.dev  ## the local Hub: server, datasets, rows, publishing
-	$(PYTEST) -m "slow or not slow" tests/test_hub_server.py tests/test_hub_rows.py tests/test_hub_datasets.py tests/test_publish.py
+test-hub: $(VENV)/.dev  ## the Hub of our own: server, datasets, rows, cards, publishing
+	$(PYTEST) -m "slow or not slow" tests/test_hub_*.py tests/test_cards.py tests/test_publish.py tests/test_known.py
+
+space: $(VENV)/.dev  ## the Space with the embedded judge, http://127.0.0.1:7860
+	$(BIN)/python spaces/reward_scoring/app.py
+
+test-space: $(VENV)/.dev  ## the Space through its API, MCP and a real Chromium (apt-get install chromium)
+	SPACE_SCREENSHOTS=$${SPACE_SCREENSHOTS:-runs/space} $(PYTEST) -m slow tests/test_space_api.py tests/test_space_browser.py
 
 recipes-smoke: $(VENV)/.dev  ## every recipe on toys, two steps each: about a minute
 	rm -rf runs/sample-smoke runs/rft-smoke runs/grpo-smoke runs/meta-smoke

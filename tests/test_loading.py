@@ -43,6 +43,9 @@ def test_an_adapter_finds_its_base(checkpoint: Path, tmp_path: Path) -> None:
     assert any("lora" in name for name, _ in pipe.model.named_parameters())
     assert pipe(*ASKED, **SETTINGS)["k"] == 2
     assert describe(str(tmp_path / "adapter"))["context_tokens"] == 256
+    assert pipe.configuration().k == 3  # its base's
+    (tmp_path / "adapter" / "grm.json").write_text(json.dumps({"template": "compact", "k": 5}))
+    assert load(str(tmp_path / "adapter")).configuration().k == describe(str(tmp_path / "adapter"))["k"] == 5
 
 
 def test_refused_before_the_weights(checkpoint: Path, tmp_path: Path) -> None:

@@ -4,15 +4,14 @@
     PYTHONPATH=tests python tests/benchmarks/hub_load.py --rounds 5 --tiny       a few thousand weights: overhead alone
 
 A local Hub serves the checkpoint; each load is a process of its own, timed behind its imports. The ways take turns, and
-the medians count. `requests` is how often a warm load asks the Hub, which costs a round trip each on the real one.
-Target: at most 10% + 0.5 s over the model alone.
+the best time of each counts: others on the machine only add. `requests` is how often a warm load asks the Hub, which
+costs a round trip each on the real one. Target: at most 10% + 0.5 s over the model alone.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from hub import LocalHub
+from hub.here import spoken_to
 
 from modeling_grm.configuration_grm import GRMConfig
 from modeling_grm.portable import make_portable
@@ -75,20 +75,22 @@ def checkpoint(folder: Path, tiny: bool) -> Path:
 
 
 def measure(rounds: int, tiny: bool) -> list[dict[str, Any]]:
-    """One row a way: median seconds, requests, ratio to the first way, and whether it is within the target."""
+    """One row a way: best seconds, requests, ratio to the first way, and whether it is within the target."""
     with tempfile.TemporaryDirectory() as place, LocalHub() as hub:
         home = Path(place) / "home"
         home.mkdir()
-        hub.api().create_repo(REPO)
-        hub.api().upload_folder(repo_id=REPO, folder_path=checkpoint(Path(place) / "judge", tiny))
+        folder = checkpoint(Path(place) / "judge", tiny)
+        with spoken_to(hub, home):
+            hub.api().create_repo(REPO)
+            hub.api().upload_folder(repo_id=REPO, folder_path=folder)
         for way in WAYS:
             load(way, hub, home)  # fills the cache
         found: dict[str, list[dict[str, Any]]] = {way: [] for way in WAYS}
         for _ in range(rounds):
             for way in WAYS:
                 found[way].append(load(way, hub, home))
-    medians = {way: statistics.median(one["seconds"] for one in runs) for way, runs in found.items()}
-    alone = next(iter(medians.values()))
+    best = {way: min(one["seconds"] for one in runs) for way, runs in found.items()}
+    alone = next(iter(best.values()))
     return [
         {
             "way": way,
@@ -97,7 +99,7 @@ def measure(rounds: int, tiny: bool) -> list[dict[str, Any]]:
             "requests": found[way][-1]["requests"],
             "within": seconds <= SHARE * alone + SECONDS,
         }
-        for way, seconds in medians.items()
+        for way, seconds in best.items()
     ]
 
 
