@@ -208,7 +208,9 @@ def test_truncated_means_the_budget_or_the_context() -> None:
     make = engine(tiny_model(), max_new_tokens=20)
     make.ends = frozenset()
     made = dict(make([ask("w1"), ask(" ".join(WORDS * 4))]))
-    assert made[0] == Completion(made[0].text, truncated=True, prompt_tokens=6, completion_tokens=20)
+    tokens = made[0].token_ids
+    assert made[0] == Completion(made[0].text, True, prompt_tokens=6, completion_tokens=20, token_ids=tokens)
+    assert len(tokens) == 20
     assert made[1] == Completion(made[1].text, truncated=True, prompt_tokens=245, completion_tokens=11)
 
 

@@ -1,11 +1,11 @@
 """A world where every judgement can be checked: which response has each digit right?
 
-    query       flip, add 3: 47190
-    responses   85132, 85142
+    query       flip, add 3: a4b7c1d9e0
+    responses   a8b5c1d3e2, a8b5c1d4e2
     judgement   Specific Criteria: flip, add 3 (100%)
-                Analysis: 85132
-                Response 1: =====
-                Response 2: ===x=
+                Analysis: a8b5c1d3e2
+                Response 1: a=b=c=d=e=
+                Response 2: a=b=c=dxe=
                 Scores: \\boxed{9, 6}
 
 The principle names the operations, the critique works the answer out and marks each response digit by digit, and a
@@ -26,6 +26,7 @@ from modeling_grm.toys import byte_tokenizer
 from modeling_grm.types_grm import Request
 
 TEMPLATE = "{conversation}\n{responses}"
+PLACES = "abcdef"  # each digit's place is written beside it, and both are one token: a small model finds it at once
 LENGTHS, COUNTS = (4, 5, 6), (2, 2, 3, 4)
 SLIP, TEMPTED = 0.25, 0.65
 """How often the teacher believes a response at a digit where they disagree: any of them, and one that forgot the second
@@ -35,6 +36,7 @@ PHRASES = (
     *(f"[The {end} of Response {i}]\n" for i in range(1, 5) for end in ("Begin", "End")),
     *(f"\nResponse {i}: " for i in range(1, 5)),
     "Specific Criteria: ", " (100%)\nAnalysis: ", "\nScores: \\boxed{", ", ", "flip", "double", "add ", ": ",
+    *(f"{place}{sign}" for place in PLACES for sign in "0123456789=x"),
     "Please score the responses.\n\n#### Conversation Context ####\n", "\n#### Responses to be Scored ####\n",
 )  # fmt: skip
 """What is one token of its own; the last two are the meta RM's prompt."""
@@ -64,7 +66,11 @@ def _tempting(random: Random, operations: list[str], given: int, right: int) -> 
 
 
 def _text(digits: list[int]) -> str:
-    return "".join(map(str, digits))
+    return "".join(f"{place}{digit}" for place, digit in zip(PLACES, digits, strict=False))
+
+
+def _digits(text: str) -> list[int]:
+    return [int(digit) for digit in text[1::2]]
 
 
 def item(random: Random) -> dict[str, Any]:
@@ -95,22 +101,28 @@ def item(random: Random) -> dict[str, Any]:
 
 def judgement(row: dict[str, Any], answer: str, order: list[int]) -> str:
     """What is written by somebody who worked out this answer, of the responses in this order."""
-    marks = ["".join("=" if a == b else "x" for a, b in zip(row["responses"][at], answer, strict=True)) for at in order]
+    marks = [_marks(row["responses"][at], answer) for at in order]
     lines = "".join(f"\nResponse {number}: {mark}" for number, mark in enumerate(marks, 1))
     scores = ", ".join(str(max(1, 9 - 3 * mark.count("x"))) for mark in marks)
     opening = f"Specific Criteria: {row['meta']['operations']} (100%)\nAnalysis: {answer}"
     return f"{opening}{lines}\nScores: \\boxed{{{scores}}}"
 
 
+def _marks(response: str, answer: str) -> str:
+    pairs = zip(PLACES, _digits(response), _digits(answer), strict=False)
+    return "".join(f"{place}{'=' if a == b else 'x'}" for place, a, b in pairs)
+
+
 def careless(random: Random, row: dict[str, Any]) -> str:
     """The answer that the teacher works out."""
-    return "".join(map(str, (_worked_out(random, row, at) for at in range(len(row["meta"]["answer"])))))
+    return _text([_worked_out(random, row, at) for at in range(len(_digits(row["meta"]["answer"])))])
 
 
 def _worked_out(random: Random, row: dict[str, Any], at: int) -> int:
-    operations, right = row["meta"]["operations"].split(", "), int(row["meta"]["answer"][at])
-    seen = [int(response[at]) for response in row["responses"]]
-    forgot = _answer(operations[:-1], [int(row["conversation"][-1]["content"].rpartition(" ")[2][at])])[0]
+    operations, right = row["meta"]["operations"].split(", "), _digits(row["meta"]["answer"])[at]
+    seen = [_digits(response)[at] for response in row["responses"]]
+    given = _digits(row["conversation"][-1]["content"].rpartition(" ")[2])[at]
+    forgot = _answer(operations[:-1], [given])[0]
     if len(operations) > 1 and forgot != right and forgot in seen and random.random() < TEMPTED:
         return forgot
     return random.choice(seen) if len(set(seen)) > 1 and random.random() < SLIP else right

@@ -10,6 +10,7 @@ from pathlib import Path
 import huggingface_hub
 import pytest
 from huggingface_hub import HfFileSystem, constants
+from transformers.utils import hub as transformers_hub
 
 from .server import LocalHub
 
@@ -37,6 +38,7 @@ def spoken_to(hub: LocalHub, home: Path) -> Iterator[pytest.MonkeyPatch]:
         for name, value in datasets.items() if "datasets" in sys.modules else ():
             patched.setattr(sys.modules["datasets.config"], name, value)
         patched.setattr(huggingface_hub.hf_api.api, "endpoint", hub.url)
+        patched.setattr(transformers_hub, "_hf_api", None, raising=False)  # it was made for another Hub
         try:
             _forget()
             yield patched
