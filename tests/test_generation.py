@@ -208,10 +208,12 @@ def test_truncated_means_the_budget_or_the_context() -> None:
     make = engine(tiny_model(), max_new_tokens=20)
     make.ends = frozenset()
     made = dict(make([ask("w1"), ask(" ".join(WORDS * 4))]))
-    tokens = made[0].token_ids
-    assert made[0] == Completion(made[0].text, True, prompt_tokens=6, completion_tokens=20, token_ids=tokens)
-    assert len(tokens) == 20
-    assert made[1] == Completion(made[1].text, truncated=True, prompt_tokens=245, completion_tokens=11)
+    for at, (asked, written) in enumerate([(6, 20), (245, 11)]):
+        tokens = made[at].token_ids
+        assert len(tokens) == written
+        assert made[at] == Completion(
+            made[at].text, True, prompt_tokens=asked, completion_tokens=written, token_ids=tokens
+        )
 
 
 def test_a_prompt_without_room_is_refused() -> None:
