@@ -3,8 +3,9 @@
     PYTHONPATH=tests python tests/benchmarks/hub_load.py --rounds 5              the embedded judge
     PYTHONPATH=tests python tests/benchmarks/hub_load.py --rounds 5 --tiny       a few thousand weights: overhead alone
 
-A local Hub serves the checkpoint; each load is a process of its own, timed behind its imports. The ways take turns, and
-the best time of each counts: others on the machine only add. `requests` is how often a warm load asks the Hub, which
+A local Hub serves the checkpoint; each load is a process of its own, timed behind its imports, those included that
+transformers makes at its first load. The ways take turns, and the best time of each counts: others on the machine only
+add. `requests` is how often a warm load asks the Hub, which
 costs a round trip each on the real one. Target: at most 10% + 0.5 s over the model alone.
 """
 
@@ -23,6 +24,7 @@ from hub.here import spoken_to
 
 from modeling_grm.configuration_grm import GRMConfig
 from modeling_grm.portable import make_portable
+from modeling_grm.toys import save_tiny
 
 REPO = "me/judge"
 SHARE, SECONDS = 1.10, 0.5
@@ -32,6 +34,7 @@ warnings.simplefilter("ignore")
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, pipeline
 {before}
+AutoModelForCausalLM.from_pretrained(sys.argv[2]), AutoTokenizer.from_pretrained(sys.argv[2])  # what is imported late
 started = time.perf_counter()
 {load}
 print(json.dumps({{"seconds": time.perf_counter() - started}}))
@@ -48,12 +51,12 @@ WAYS = {
 }  # fmt: skip
 
 
-def load(way: str, hub: LocalHub, home: Path) -> dict[str, Any]:
+def load(way: str, hub: LocalHub, home: Path, tiny: Path) -> dict[str, Any]:
     """Seconds of one load in a fresh process, and its requests to the Hub."""
     before, line = WAYS[way]
     asked = len(hub.log)
     env = hub.environment(home) | {"HF_MODULES_CACHE": str(home / "modules")}
-    command = [sys.executable, "-c", _TIMED.format(before=before, load=line), REPO]
+    command = [sys.executable, "-c", _TIMED.format(before=before, load=line), REPO, str(tiny)]
     done = subprocess.run(command, env=env, cwd=home, capture_output=True, text=True, check=True)
     return json.loads(done.stdout.splitlines()[-1]) | {"requests": len(hub.log) - asked}
 
@@ -61,8 +64,6 @@ def load(way: str, hub: LocalHub, home: Path) -> dict[str, Any]:
 def checkpoint(folder: Path, tiny: bool) -> Path:
     """A judge that brings its own pipeline."""
     if tiny:
-        from tiny_judge import save_tiny
-
         save_tiny(folder)
     else:
         from modeling_grm.embedded import embedded_judge
@@ -79,16 +80,16 @@ def measure(rounds: int, tiny: bool) -> list[dict[str, Any]]:
     with tempfile.TemporaryDirectory() as place, LocalHub() as hub:
         home = Path(place) / "home"
         home.mkdir()
-        folder = checkpoint(Path(place) / "judge", tiny)
+        folder, small = checkpoint(Path(place) / "judge", tiny), save_tiny(Path(place) / "small")
         with spoken_to(hub, home):
             hub.api().create_repo(REPO)
             hub.api().upload_folder(repo_id=REPO, folder_path=folder)
         for way in WAYS:
-            load(way, hub, home)  # fills the cache
+            load(way, hub, home, small)  # fills the cache
         found: dict[str, list[dict[str, Any]]] = {way: [] for way in WAYS}
         for _ in range(rounds):
             for way in WAYS:
-                found[way].append(load(way, hub, home))
+                found[way].append(load(way, hub, home, small))
     best = {way: min(one["seconds"] for one in runs) for way, runs in found.items()}
     alone = next(iter(best.values()))
     return [

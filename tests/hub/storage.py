@@ -9,6 +9,7 @@ import hashlib
 import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from .refusals import Refusal
@@ -24,12 +25,12 @@ class File:
     content: bytes
     large: bool = False
 
-    @property
+    @cached_property
     def git_hash(self) -> str:
         """The name git gives a blob with this content."""
         return hashlib.sha1(b"blob %d\0" % len(self.content) + self.content).hexdigest()
 
-    @property
+    @cached_property
     def sha256(self) -> str:
         """Hex."""
         return hashlib.sha256(self.content).hexdigest()
