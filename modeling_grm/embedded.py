@@ -11,11 +11,15 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
 from hashlib import sha256
 from importlib import metadata, util
 from pathlib import Path
 from typing import Any
 
+import gguf
 import torch
 from huggingface_hub import constants, hf_hub_download
 from tokenizers import pre_tokenizers
@@ -67,6 +71,20 @@ def _plain(loaded: Any) -> LlamaForCausalLM:
     return model.eval()
 
 
+@contextmanager
+def _parsed_once() -> Iterator[None]:
+    """Inside the block a GGUF file is parsed once (4 s), not for its configuration, weights and tokenizer each; and the
+    names of its tensors are listed once (15 ms), not for each of the model's 397 modules."""
+    asked = {name: getattr(gguf, name) for name in ("GGUFReader", "get_tensor_name_map")}
+    try:
+        for name, made in asked.items():
+            setattr(gguf, name, lru_cache(maxsize=1)(made))
+        yield
+    finally:
+        for name, made in asked.items():
+            setattr(gguf, name, made)
+
+
 def base_model() -> tuple[Any, Any, str]:
     """The untrained base in fp32 as a plain `LlamaForCausalLM`, its tokenizer, and `base_name()`.
 
@@ -79,8 +97,9 @@ def base_model() -> tuple[Any, Any, str]:
         model = AutoModelForCausalLM.from_pretrained(_hub_file().parent, dtype=torch.float32)
         return model.eval(), AutoTokenizer.from_pretrained(HUB_ID), base_name()
     source: dict[str, Any] = {"pretrained_model_name_or_path": str(path.parent), "gguf_file": path.name}
-    model = _plain(AutoModelForCausalLM.from_pretrained(**source, dtype=torch.float32))
-    tokenizer = _mended(AutoTokenizer.from_pretrained(**source), model.config.max_position_embeddings)
+    with _parsed_once():
+        model = _plain(AutoModelForCausalLM.from_pretrained(**source, dtype=torch.float32))
+        tokenizer = _mended(AutoTokenizer.from_pretrained(**source), model.config.max_position_embeddings)
     return model, tokenizer, base_name()
 
 
