@@ -1,7 +1,6 @@
 """The whole method in miniature: a small Llama becomes a judge of a world in which every judgement can be checked.
 
-    python recipes/tiny/run.py --config recipes/tiny/tiny.yaml        all stages, about 25 minutes on two cores
-    python recipes/tiny/run.py --config recipes/tiny/ci.yaml          the same with fewer steps
+    python recipes/tiny/run.py --config recipes/tiny/tiny.yaml
 
 Every stage is a recipe's own script with its `tiny.yaml`: cold start on a careless teacher's judgements (recipes/rft),
 rejective sampling (recipes/sample) and fine-tuning (recipes/rft), GRPO (recipes/grpo), meta RM (recipes/meta_rm).
