@@ -29,7 +29,7 @@ DTYPES = ("float32", "bfloat16", "float16")
 ADAPTER_SETTINGS = "grm.json"  # where an adapter, which has no config.json, keeps the judge's settings
 
 
-def _adapter_base(name: str) -> str | None:
+def adapter_base(name: str) -> str | None:
     """What a LoRA adapter stands on: its configuration and tokenizer are those of its base; None for no adapter."""
     found = None if (Path(name) / "config.json").is_file() else find_adapter_config_file(name)
     return found and str(json.loads(Path(found).read_text(encoding="utf-8"))["base_model_name_or_path"])
@@ -37,13 +37,13 @@ def _adapter_base(name: str) -> str | None:
 
 def _adapter_settings(name: str) -> dict[str, Any] | None:
     """What an adapter says of how it judges; transformers reads its base's configuration only."""
-    own = _adapter_base(name) and cached_file(name, ADAPTER_SETTINGS, _raise_exceptions_for_missing_entries=False)
+    own = adapter_base(name) and cached_file(name, ADAPTER_SETTINGS, _raise_exceptions_for_missing_entries=False)
     return dict(json.loads(Path(own).read_text(encoding="utf-8"))) if own else None
 
 
-def _configured(name: str) -> tuple[str, Any]:
+def configured(name: str) -> tuple[str, Any]:
     """(where the tokenizer stands, configuration with the judge's own settings)."""
-    base = _adapter_base(name) or name
+    base = adapter_base(name) or name
     config, own = AutoConfig.from_pretrained(base), _adapter_settings(name)
     if own is not None:
         config.grm = own
@@ -58,7 +58,7 @@ def _parts(model: str | None) -> tuple[str, Any, Any]:
     """
     name = str(embedded_judge()) if model is None else model
     try:
-        base, config = _configured(name)
+        base, config = configured(name)
         tokenizer = AutoTokenizer.from_pretrained(base)
     except (OSError, ValueError, KeyError) as error:
         raise InvalidInput(

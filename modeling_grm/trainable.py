@@ -16,17 +16,16 @@ from pathlib import Path
 from typing import Any
 
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
-from transformers.utils import cached_file, find_adapter_config_file
 
 from .configuration_grm import GRMConfig
 from .embedded import embedded_judge
 from .generation_grm import check_tokenizer
 from .known_grm import KNOWN, settings_of
+from .loading import ADAPTER_SETTINGS, adapter_base, configured
 from .meta_rm_grm import EAGER
 from .toys import TOY, toy_folder
 from .types_grm import InvalidInput
 
-ADAPTER_SETTINGS = "grm.json"
 FITTED = ("stopping", "confidence", "min_confidence", "meta_rm")
 """What a judge's settings say that was fitted to its judgements, and does not outlive training."""
 
@@ -62,14 +61,13 @@ def prepared(model: str | None, *, template: str | None = None, chat_template: s
     """
     name = toy_folder() if model == TOY else model or str(embedded_judge())
     try:
-        base = _adapter_base(name)
-        stored = _stored(name, base)
-        tokenizer = AutoTokenizer.from_pretrained(base or name)
+        base, config = configured(name)
+        tokenizer = AutoTokenizer.from_pretrained(base)
     except (OSError, ValueError, KeyError) as error:
         raise InvalidInput(
             f"model: {name!r} cannot be loaded; give a Hub id or a checkpoint's folder ({error})"
         ) from error
-    settings = _settings(name, stored, template)
+    settings = _settings(name, getattr(config, "grm", None), template)
     _give_chat_template(tokenizer, chat_template)
     check_tokenizer(tokenizer)
     return Prepared(name, tokenizer, settings)
@@ -93,7 +91,7 @@ def with_weights(judge: Prepared, lora_r: int = 0, options: Mapping[str, Any] | 
     Raises:
         InvalidInput: a fresh adapter on top of an adapter.
     """
-    base = _adapter_base(judge.name)
+    base = adapter_base(judge.name)
     if base and lora_r:
         raise InvalidInput(f"lora_r: {judge.name!r} is an adapter already, which goes on; leave lora_r at 0")
     model = _weights(base or judge.name, dict(options or {}))
@@ -119,19 +117,6 @@ def save_judge(trainer: Any, judge: Prepared, folder: Path) -> None:
         text = json.dumps(judge.settings.to_dict(), indent=2) + "\n"
         (folder / ADAPTER_SETTINGS).write_text(text, encoding="utf-8")
     trainer.save_model(str(folder))  # last: with push_to_hub it uploads the folder
-
-
-def _adapter_base(name: str) -> str | None:
-    found = None if (Path(name) / "config.json").is_file() else find_adapter_config_file(name)
-    return found and str(json.loads(Path(found).read_text(encoding="utf-8"))["base_model_name_or_path"])
-
-
-def _stored(name: str, base: str | None) -> Mapping[str, Any] | None:
-    """What a checkpoint says of itself as a judge; an adapter's base speaks for it where it is silent."""
-    own = base and cached_file(name, ADAPTER_SETTINGS, _raise_exceptions_for_missing_entries=False)
-    if own:
-        return dict(json.loads(Path(own).read_text(encoding="utf-8")))
-    return getattr(AutoConfig.from_pretrained(base or name), "grm", None)
 
 
 def _settings(name: str, stored: Mapping[str, Any] | None, template: str | None) -> GRMConfig:

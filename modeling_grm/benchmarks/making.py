@@ -13,6 +13,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from ..data.preference import unique_best
 from ..rows import Row
 from ..types_grm import InvalidInput, Request
 from .base import Item, LeftOut, Record
@@ -30,8 +31,7 @@ def kept(id: str, request: Request, labels: Sequence[float], subset: str, **meta
 
 def single_best(labels: Sequence[float]) -> int | None:
     """The place of the single highest label; None where several share it, or there is only one."""
-    highest = [at for at, label in enumerate(labels) if label == max(labels)]
-    return highest[0] if len(highest) == 1 < len(labels) else None
+    return unique_best(labels) if len(labels) > 1 else None
 
 
 def from_row(row: Row, record: Record, low: float = 0, high: float = 1) -> Item:

@@ -9,11 +9,13 @@ Knows nothing about where items come from.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+from ..scoring_grm import score_range
 from ..types_grm import InvalidInput, Outcome, Request
-from .preference import Preference
+from .preference import Preference, Report
 from .spct import correct
 
 ALLOWED = ("apache-2.0", "mit")
@@ -47,6 +49,40 @@ def refuse_licences(counts: Mapping[tuple[str, str], int], allow: Sequence[str] 
             f"licence: not on the list of {', '.join(sorted(allowed))}: {named}; leave these rows out, or allow the "
             "licence by name"
         )
+
+
+def judgeable(
+    items: Iterable[Preference],
+    check: Callable[[Preference, str], Any],
+    template: str,
+    single_template: str,
+    report: Report,
+) -> Iterator[Preference]:
+    """Items that the judge can take: they fit its context, and a single label is a score of the template.
+
+    Args:
+        items: in any order.
+        check: refuses an item under a template (InvalidInput) that the judge cannot take.
+        template: of items with two or more responses.
+        single_template: of items with one.
+        report: counts those that are left out, and why.
+
+    Raises:
+        InvalidInput: a template that asks for no scores.
+    """
+    for item in items:
+        name = single_template if item.request.n == 1 else template
+        low, high = score_range(name)
+        try:
+            check(item, name)
+        except InvalidInput as error:
+            report.lose(item.source, "does not fit the judge", f"{item.id}: {error}")
+            continue
+        if item.label is not None and not low <= item.label <= high:
+            example = f"{item.id}: {item.label} is not in {low}..{high} ({name})"
+            report.lose(item.source, "the label is no score of the template", example)
+            continue
+        yield item
 
 
 def solved(store: str | Path, items: Iterable[Preference], samples: int = 3) -> set[str]:

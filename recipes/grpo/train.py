@@ -24,6 +24,7 @@ from datasets import Dataset
 from trl import GRPOConfig, GRPOTrainer
 
 from modeling_grm.collapse import CollapseGuard
+from modeling_grm.data.filters import judgeable
 from modeling_grm.data.groups import rollout_groups
 from modeling_grm.data.preference import Preference, Report
 from modeling_grm.data.reading import DataArguments, training_items
@@ -31,7 +32,6 @@ from modeling_grm.generation_grm import check_length, context_length, encode
 from modeling_grm.prompts_grm import render
 from modeling_grm.recipes import last_checkpoint, script
 from modeling_grm.rewards import spct_reward
-from modeling_grm.scoring_grm import score_range
 from modeling_grm.trainable import Trainable, save_judge, trainable
 from modeling_grm.types_grm import InvalidInput
 
@@ -81,29 +81,26 @@ def rollout_func(args: RecipeArguments, config: SPCTConfig) -> Any:
 
 
 def fitting(items: list[Preference], args: RecipeArguments, room: Any, report: Report) -> list[Preference]:
-    """Items whose prompt leaves room for a rollout, and whose single label is a score of the template."""
-    kept = []
-    for item in items:
-        name = args.single_template if item.request.n == 1 else str(args.template)
-        low, high = score_range(name)
-        try:
-            room(render(item.request, range(item.request.n), name))
-        except InvalidInput as error:
-            report.lose(item.source, "does not fit the judge", f"{item.id}: {error}")
-            continue
-        if item.label is not None and not low <= item.label <= high:
-            report.lose(item.source, "the label is no score of the template", f"{item.id}: {item.label}")
-            continue
-        kept.append(item)
+    """Items that leave room for a rollout.
+
+    Raises:
+        InvalidInput: there are none.
+    """
+    kept = list(judgeable(items, room, str(args.template), args.single_template, report))
     if not kept:
         raise InvalidInput(f"rows: none left to train on: {json.dumps(report.to_dict())}")
     return kept
 
 
 def room_for(judge: Trainable, config: SPCTConfig) -> Any:
-    """Refuses a prompt that leaves no room for a rollout."""
+    """Refuses an item whose prompt leaves no room for a rollout."""
     context, new = context_length(judge.model), int(config.max_completion_length or 0)
-    return lambda messages: check_length(len(encode(judge.tokenizer, messages)), new, context)
+
+    def check(item: Preference, template: str) -> None:
+        messages = render(item.request, range(item.request.n), template)
+        check_length(len(encode(judge.tokenizer, messages)), new, context)
+
+    return check
 
 
 def passes(config: SPCTConfig, items: int) -> int:

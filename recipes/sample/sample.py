@@ -19,16 +19,17 @@ import json
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
 
+from modeling_grm.data.filters import judgeable
 from modeling_grm.data.preference import Preference, Report
 from modeling_grm.data.reading import DataArguments, training_items
 from modeling_grm.data.sampling import Samples, Tally, kept_rows, sampled
 from modeling_grm.data.sampling_card import write_card
 from modeling_grm.recipes import script
-from modeling_grm.scoring_grm import score_range
 from modeling_grm.types_grm import InvalidInput, Prompt
 
 
@@ -101,20 +102,8 @@ def judge(args: SampleArguments) -> Any:
     return RewardScoringPipeline(Fake(canned))
 
 
-def fitting(items: Iterable[Preference], pipe: Any, settings: dict[str, Any], report: Report) -> Iterator[Preference]:
-    """Items that the judge can take: they fit its context, and a single label is a score of the template."""
-    low, high = score_range(settings["template"])
-    for item in items:
-        try:
-            pipe.check(item.request, **settings)
-        except InvalidInput as error:
-            report.lose(item.source, "does not fit the judge", f"{item.id}: {error}")
-            continue
-        if item.label is not None and not low <= item.label <= high:
-            example = f"{item.id}: {item.label} is not in {low}..{high} ({settings['template']})"
-            report.lose(item.source, "the label is no score of the template", example)
-            continue
-        yield item
+def _check(pipe: Any, settings: dict[str, Any], item: Preference, _: str) -> None:
+    pipe.check(item.request, **settings)
 
 
 def rejected(
@@ -128,7 +117,7 @@ def rejected(
     for name, template, single in kinds:
         settings = args.settings(template, args.n_rft)
         mine = [item for item in items if (item.request.n == 1) == single]
-        mine = list(fitting(mine, pipe, settings, report)) if mine else []
+        mine = list(judgeable(mine, partial(_check, pipe, settings), template, template, report)) if mine else []
         free = judged(pipe, mine, args, name, settings)
         hints = args.hinted and not single
         told = judged(pipe, mine, args, "hinted", settings | {"k": 1}) if hints else [()] * len(mine)
