@@ -7,6 +7,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
+import torch
 
 from modeling_grm.data.spct import correct
 from modeling_grm.generation_grm import encode
@@ -29,8 +30,8 @@ def world():
         sys.modules.pop("world", None)
 
 
-def judged(world, row, answer: str, order: list[int]) -> tuple[Outcome, bool]:
-    critique = parse(Completion(world.judgement(row, answer, order)), order)
+def judged(world, row, steps: list[str], order: list[int]) -> tuple[Outcome, bool]:
+    critique = parse(Completion(world.judgement(row, steps, order)), order)
     return critique.outcome, correct(critique.scores, row["best"], None)
 
 
@@ -38,7 +39,7 @@ def test_who_works_the_answer_out_is_correct_in_every_order(world):
     random = Random(0)
     for row in world.items(0, 300):
         order = random.sample(range(len(row["responses"])), len(row["responses"]))
-        assert judged(world, row, row["meta"]["answer"], order) == (Outcome.OK, True)
+        assert judged(world, row, row["meta"]["steps"], order) == (Outcome.OK, True)
 
 
 def test_the_teacher_is_careless_but_readable(world):
@@ -61,9 +62,19 @@ def test_every_phrase_is_one_token_and_texts_come_back_whole(world):
     for phrase in world.PHRASES:
         assert len(tokenizer(phrase, add_special_tokens=False)["input_ids"]) == 1
     row = next(iter(world.items(3, 1)))
-    text = world.judgement(row, row["meta"]["answer"], [0, 1])
+    text = world.judgement(row, row["meta"]["steps"], [0, 1])
     ids = tokenizer(text, add_special_tokens=False)["input_ids"]
     assert tokenizer.decode(ids) == text
     assert len(ids) < 64
     prompt = render(Request(row["conversation"], row["responses"]), range(len(row["responses"])), world.TEMPLATE)
-    assert len(encode(tokenizer, prompt)) < 128
+    assert len(encode(tokenizer, prompt)) < 64
+
+
+def test_a_place_and_a_sign_begin_as_their_sum(world):
+    tokenizer = world.tokenizer()
+    embeddings = torch.randn(len(tokenizer), 8)
+    before = embeddings.clone()
+    world.compose(embeddings, tokenizer)
+    a, b, four, marked = (tokenizer.convert_tokens_to_ids(word) for word in ("a", "b", "4", "b4"))
+    assert torch.equal(embeddings[marked], before[b] + before[four])
+    assert torch.equal(embeddings[[a, b, four]], before[[a, b, four]])

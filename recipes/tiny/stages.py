@@ -17,9 +17,11 @@ from random import Random
 from typing import Any
 from unittest.mock import patch
 
-from world import TEMPLATE, demonstration, items, tokenizer
+from world import TEMPLATE, compose, demonstration, items, tokenizer
 
 RECIPES = Path(__file__).resolve().parents[1]
+GENTLY = {"learning_rate": 5e-4}
+"""What goes on from trained weights."""
 
 
 @dataclass
@@ -40,9 +42,9 @@ class Arguments:
     out: str = "runs/tiny"
     seed: int = 0
     width: int = 192
-    layers: int = 4
-    demonstrations: int = 16_000
-    cold_steps: int = 700
+    layers: int = 2
+    demonstrations: int = 24_000
+    cold_steps: int = 1_000
     rft_steps: int = 200
     grpo_steps: int = 150
     meta_steps: int = 300
@@ -55,7 +57,7 @@ class Arguments:
 
 
 def llama(args: Arguments, folder: Path) -> None:
-    """A Llama with random weights, and the world's tokenizer."""
+    """A Llama with random weights, and the world's tokenizer; shallow and wide, which learns such a world soonest."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -73,7 +75,9 @@ def llama(args: Arguments, folder: Path) -> None:
         eos_token_id=words.eos_token_id,
         pad_token_id=words.pad_token_id,
     )
-    LlamaForCausalLM(config).save_pretrained(folder)
+    model = LlamaForCausalLM(config)
+    compose(model.get_input_embeddings().weight.data, words)
+    model.save_pretrained(folder)
     words.save_pretrained(folder)
 
 
@@ -144,19 +148,17 @@ class Miniature:
         once(self.at("kept"), lambda: recipe("sample", template=TEMPLATE, temperature=self.args.temperature, **keys))
         return self.at("kept") / "dataset"
 
-    def rft(self, name: str = "rft") -> Path:
-        """Rejective fine-tuning: kept judgements, and as many demonstrations."""
-        mixed = {"general": self.rows("demonstrations"), "general_ratio": 1.0}
-        return self.tuned(name, self.cold(), self.kept(), self.args.rft_steps, **mixed)
+    def rft(self) -> Path:
+        """Rejective fine-tuning, on kept judgements."""
+        return self.tuned("rft", self.cold(), self.kept(), self.args.rft_steps, **GENTLY)
 
     def cold_on(self) -> Path:
         """Control of the fine-tuning."""
-        return self.tuned("cold-on", self.cold(), self.rows("demonstrations"), self.args.rft_steps)
+        return self.tuned("cold-on", self.cold(), self.rows("demonstrations"), self.args.rft_steps, **GENTLY)
 
     def rft_on(self) -> Path:
         """Control of GRPO."""
-        mixed = {"general": self.rows("demonstrations"), "general_ratio": 1.0}
-        return self.tuned("rft-on", self.rft(), self.kept(), self.args.grpo_steps, **mixed)
+        return self.tuned("rft-on", self.rft(), self.kept(), self.args.grpo_steps, **GENTLY)
 
     def grpo(self) -> Path:
         """Rule-based GRPO."""

@@ -1,23 +1,24 @@
 """A world where every judgement can be checked: which response has each digit right?
 
-    query       flip, add 3: a4b7c1d9e0
-    responses   a8b5c1d3e2, a8b5c1d4e2
+    query       flip, add 3: a4b7c1d9
+    responses   a8b5c1d3, a8b5c1d4
     judgement   Specific Criteria: flip, add 3 (100%)
-                Analysis: a8b5c1d3e2
-                Response 1: a=b=c=d=e=
-                Response 2: a=b=c=dxe=
+                Analysis: flip: a5b2c8d0, add 3: a8b5c1d3
+                Response 1: a=b=c=d=
+                Response 2: a=b=c=dx
                 Scores: \\boxed{9, 6}
 
-The principle names the operations, the critique works the answer out and marks each response digit by digit, and a
-score is 9 less 3 for each mark. `demonstration` is a careless teacher's: where the responses disagree it sometimes
-believes one of them instead of working the digit out, and mostly where that one forgot the second operation. So it is
-right two times in three; some items it gets wrong most of the time, which no vote can mend; and its text shows where it
-was careless.
+The principle names the operations, the critique does them one after the other and marks each response digit by digit,
+and a score is 9 less 3 for each mark. `demonstration` is a careless teacher's: where the responses disagree it
+sometimes believes one of them instead of working the digit out, and mostly where that one forgot the second operation.
+So it is right two times in three; some items it gets wrong most of the time, which no vote can mend; and its text shows
+where it was careless.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from itertools import product
 from random import Random
 from typing import Any
 
@@ -26,17 +27,21 @@ from modeling_grm.toys import byte_tokenizer
 from modeling_grm.types_grm import Request
 
 TEMPLATE = "{conversation}\n{responses}"
-PLACES = "abcdef"  # each digit's place is written beside it, and both are one token: a small model finds it at once
-LENGTHS, COUNTS = (4, 5, 6), (2, 2, 3, 4)
+PLACES = "abcde"  # each digit's place is written beside it, and both are one token: a small model finds it at once
+LENGTHS, COUNTS = (3, 4, 5), (2, 2, 3)
 SLIP, TEMPTED = 0.25, 0.65
 """How often the teacher believes a response at a digit where they disagree: any of them, and one that forgot the second
 operation."""
-SIMPLE = ("flip", "double", *(f"add {d}" for d in range(1, 10)))
+SIGNS = "0123456789=x"
+SIMPLE = ("flip", "double", *(f"add {d}" for d in range(1, 8, 2)))
 PHRASES = (
-    *(f"[The {end} of Response {i}]\n" for i in range(1, 5) for end in ("Begin", "End")),
-    *(f"\nResponse {i}: " for i in range(1, 5)),
-    "Specific Criteria: ", " (100%)\nAnalysis: ", "\nScores: \\boxed{", ", ", "flip", "double", "add ", ": ",
-    *(f"{place}{sign}" for place in PLACES for sign in "0123456789=x"),
+    "user\n", "assistant\n",
+    "\n[The Begin of Response 1]\n",
+    *(f"\n[The End of Response {i}]\n[The Begin of Response {i + 1}]\n" for i in (1, 2)),
+    *(f"\n[The End of Response {i}]\n" for i in (2, 3)),
+    *(f"\nResponse {i}: " for i in range(1, 4)),
+    "Specific Criteria: ", " (100%)\nAnalysis: ", "\nScores: \\boxed{", ", ", ": ", *SIMPLE,
+    *(f"{place}{sign}" for place in PLACES for sign in SIGNS),
     "Please score the responses.\n\n#### Conversation Context ####\n", "\n#### Responses to be Scored ####\n",
 )  # fmt: skip
 """What is one token of its own; the last two are the meta RM's prompt."""
@@ -47,21 +52,35 @@ def tokenizer() -> Any:
     return byte_tokenizer(PHRASES)
 
 
+def compose(embeddings: Any, words: Any) -> None:
+    """Let each place's token with its sign begin as the sum of the two, (vocabulary, width) in place.
+
+    A model from random weights would need most of its steps to find that `a4` and `a7` are of one place.
+    """
+    rows = {pair: words.convert_tokens_to_ids("".join(pair)) for pair in product(PLACES, SIGNS)}
+    parts = {part: embeddings[words.convert_tokens_to_ids(part)].clone() for part in PLACES + SIGNS}
+    for (place, sign), row in rows.items():
+        embeddings[row] = parts[place] + parts[sign]
+
+
 def _applied(operation: str, digit: int) -> int:
     if operation == "flip":
         return 9 - digit
     return digit * 2 % 10 if operation == "double" else (digit + int(operation.split()[1])) % 10
 
 
-def _answer(operations: list[str], digits: list[int]) -> list[int]:
+def _steps(operations: list[str], digits: list[int]) -> list[list[int]]:
+    """The digits after each operation."""
+    found = []
     for operation in operations:
         digits = [_applied(operation, digit) for digit in digits]
-    return digits
+        found.append(digits)
+    return found
 
 
 def _tempting(random: Random, operations: list[str], given: int, right: int) -> int:
     """A wrong digit that somebody may well write: an operation forgotten, or one off."""
-    forgotten = [_answer(kept, [given])[0] for kept in (operations[:-1], operations[1:])]
+    forgotten = [_steps(kept, [given])[-1][0] for kept in (operations[:-1], operations[1:]) if kept] or [given]
     return random.choice([digit for digit in (*forgotten, (right + 1) % 10, (right - 1) % 10) if digit != right])
 
 
@@ -77,7 +96,8 @@ def item(random: Random) -> dict[str, Any]:
     """One item: a conversation, its responses in a random order, the right one's index, and what a judge works out."""
     operations = [random.choice(SIMPLE) for _ in range(random.choice((1, 2)))]
     given = [random.randrange(10) for _ in range(random.choice(LENGTHS))]
-    right, count = _answer(operations, given), random.choice(COUNTS)
+    steps, count = _steps(operations, given), random.choice(COUNTS)
+    right = steps[-1]
     responses = {_text(right)}
     while len(responses) < count:
         wrong = list(right)
@@ -95,17 +115,18 @@ def item(random: Random) -> dict[str, Any]:
         "best": shown.index(_text(right)),
         "source": "tiny world",
         "licence": "apache-2.0",
-        "meta": {"operations": name, "answer": _text(right)},
+        "meta": {"operations": name, "steps": [_text(step) for step in steps]},
     }
 
 
-def judgement(row: dict[str, Any], answer: str, order: list[int]) -> str:
-    """What is written by somebody who worked out this answer, of the responses in this order."""
-    marks = [_marks(row["responses"][at], answer) for at in order]
+def judgement(row: dict[str, Any], steps: list[str], order: list[int]) -> str:
+    """What is written by somebody whose operations gave these digits, of the responses in this order."""
+    marks = [_marks(row["responses"][at], steps[-1]) for at in order]
     lines = "".join(f"\nResponse {number}: {mark}" for number, mark in enumerate(marks, 1))
     scores = ", ".join(str(max(1, 9 - 3 * mark.count("x"))) for mark in marks)
-    opening = f"Specific Criteria: {row['meta']['operations']} (100%)\nAnalysis: {answer}"
-    return f"{opening}{lines}\nScores: \\boxed{{{scores}}}"
+    operations = row["meta"]["operations"]
+    done = ", ".join(f"{name}: {step}" for name, step in zip(operations.split(", "), steps, strict=True))
+    return f"Specific Criteria: {operations} (100%)\nAnalysis: {done}{lines}\nScores: \\boxed{{{scores}}}"
 
 
 def _marks(response: str, answer: str) -> str:
@@ -113,18 +134,18 @@ def _marks(response: str, answer: str) -> str:
     return "".join(f"{place}{'=' if a == b else 'x'}" for place, a, b in pairs)
 
 
-def careless(random: Random, row: dict[str, Any]) -> str:
-    """The answer that the teacher works out."""
-    return _text([_worked_out(random, row, at) for at in range(len(_digits(row["meta"]["answer"])))])
+def careless(random: Random, row: dict[str, Any]) -> list[str]:
+    """The digits after each operation, as the teacher works them out."""
+    steps = row["meta"]["steps"]
+    before = _digits(steps[-2]) if len(steps) > 1 else [-1] * len(_digits(steps[-1]))
+    seen = zip(*map(_digits, row["responses"]), strict=True)
+    last = [_believed(random, *at) for at in zip(before, _digits(steps[-1]), seen, strict=True)]
+    return [*steps[:-1], _text(last)]
 
 
-def _worked_out(random: Random, row: dict[str, Any], at: int) -> int:
-    operations, right = row["meta"]["operations"].split(", "), _digits(row["meta"]["answer"])[at]
-    seen = [_digits(response)[at] for response in row["responses"]]
-    given = _digits(row["conversation"][-1]["content"].rpartition(" ")[2])[at]
-    forgot = _answer(operations[:-1], [given])[0]
-    if len(operations) > 1 and forgot != right and forgot in seen and random.random() < TEMPTED:
-        return forgot
+def _believed(random: Random, before: int, right: int, seen: tuple[int, ...]) -> int:
+    if before != right and before in seen and random.random() < TEMPTED:
+        return before
     return random.choice(seen) if len(set(seen)) > 1 and random.random() < SLIP else right
 
 
