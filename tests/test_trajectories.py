@@ -33,6 +33,7 @@ from modeling_grm.trajectories import (
     content_hash,
     read,
     settings_in,
+    without_texts,
     write_meta,
 )
 from modeling_grm.trajectories import journal as journal_module
@@ -139,6 +140,26 @@ def test_a_store_without_text_stays_so(tmp_path: Path) -> None:
     assert {row["text"] for row in rows_of(tmp_path, ["text"])} == {None}
     with pytest.raises(InvalidInput, match=r"text: .* was begun without texts, not with texts"):
         Store(tmp_path, settings(), text=True)
+
+
+def test_a_copy_without_texts_gives_the_same_votes(tmp_path: Path) -> None:
+    made = run(tmp_path / "store", requests(9))
+    write_meta(tmp_path / "store", "org/meta", {row["key"]: 0.25 for row in rows_of(tmp_path / "store", ["key"])})
+    copy = without_texts(tmp_path / "store", tmp_path / "copy")
+    engine = Scripted()
+    assert votes(run(copy, requests(9), engine)) == votes(made)
+    assert not engine.seeds
+    textless = [column.name for column in COLUMNS if not column.text]
+    assert rows_of(copy, textless) == rows_of(tmp_path / "store", textless)
+    assert {row["meta_score"] for row in rows_of(copy)} == {0.25}
+    assert not any(row[column.name] for row in rows_of(copy) for column in COLUMNS if column.text)
+    assert not [path for path in copy.rglob("*") if path.is_file() and b"Question 3?" in path.read_bytes()]
+
+
+def test_a_copy_over_something_is_refused(tmp_path: Path) -> None:
+    run(tmp_path / "store", requests(1))
+    with pytest.raises(InvalidInput, match=r"out: .* is not empty"):
+        without_texts(tmp_path / "store", tmp_path)
 
 
 def test_a_failed_engine_is_asked_again(tmp_path: Path) -> None:

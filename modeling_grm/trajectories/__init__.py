@@ -6,6 +6,7 @@
             store.register(row.request, id=row.id, labels=row.labels, best=row.best)
         results = score(requests, store.recording(generate), config)
     for batch in read(folder, ["item", "sample", "scores"]): ...
+    without_texts(folder, "copy")                 # hashes, scores and labels only, where the rows may not be shared
     push_to_hub(folder, "org/name")               # a dataset; folder_of("hf://datasets/org/name") fetches it
 
 Needs pyarrow; an import without it ends with the pip line.
@@ -18,6 +19,7 @@ from .meta import write_meta
 from .reading import canonical, read, settings_in
 from .schema import COLUMNS, Settings, content_hash
 from .shards import UnwritableStore
+from .sharing import without_texts
 from .store import Store
 
 __all__ = [
@@ -31,5 +33,6 @@ __all__ = [
     "push_to_hub",
     "read",
     "settings_in",
+    "without_texts",
     "write_meta",
 ]
