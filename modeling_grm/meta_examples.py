@@ -1,12 +1,14 @@
 """A trajectory store becomes examples for the meta RM: token ids and whether the judgement is correct (Eq 10).
 
-Items are split by their own hash, so that an item keeps its place whatever else is in the store, and the items that the
-GRM was trained on stay out: the meta RM never learns from judgements of what the GRM has seen.
+Items are split by the hash of their conversation: an item keeps its place whatever else is in the store, and no two
+parts share a prompt. The items that the GRM was trained on stay out: the meta RM never learns from judgements of what
+the GRM has seen.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import random
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -32,17 +34,18 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class Example:
-    """One judgement: its sample's key, its item, its token ids, and whether it is correct."""
+    """One judgement: its sample's key, its item, that one's conversation, its token ids, and whether it is correct."""
 
     key: str
     item: str
+    query: str
     ids: list[int]
     correct: bool
 
 
-def split_of(item: str, test_share: float, calibration_share: float) -> str:
-    """Which part an item belongs to, by its hash alone."""
-    draw = int(hashlib.sha256(f"meta split {item}".encode()).hexdigest()[:13], 16) / 16**13
+def split_of(query: str, test_share: float, calibration_share: float) -> str:
+    """Which part a conversation's items belong to, by its hash alone."""
+    draw = int(hashlib.sha256(f"meta split {query}".encode()).hexdigest()[:13], 16) / 16**13
     if draw < test_share:
         return "test"
     return "calibration" if draw < test_share + calibration_share else "train"
@@ -85,7 +88,9 @@ def _example(row: dict[str, Any], tokenizer: Any, max_tokens: int, exclude: set[
     if correct is None:
         return "without label"
     ids = encode_judged(tokenizer, judged_messages(request_of(row), critique_of(row)))
-    return "too long" if len(ids) > max_tokens else Example(row["key"], row["item"], ids, correct)
+    if len(ids) > max_tokens:
+        return "too long"
+    return Example(row["key"], row["item"], json.dumps(row["query"]), ids, correct)
 
 
 def split(made: Sequence[Example], test_share: float, calibration_share: float) -> dict[str, list[Example]]:
@@ -96,7 +101,7 @@ def split(made: Sequence[Example], test_share: float, calibration_share: float) 
     """
     parts: dict[str, list[Example]] = {name: [] for name in SPLITS}
     for example in made:
-        parts[split_of(example.item, test_share, calibration_share)].append(example)
+        parts[split_of(example.query, test_share, calibration_share)].append(example)
     if len({example.correct for example in parts["train"]}) < 2 or not parts["test"]:
         counts = {name: len(part) for name, part in parts.items()}
         raise InvalidInput(f"store: {counts} examples; training needs correct and wrong ones, and there must be a test")

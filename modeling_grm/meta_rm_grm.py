@@ -219,18 +219,22 @@ class MetaRM:
 
     def logits(self, rows: Sequence[Sequence[int]]) -> list[float]:
         """Raw logits of judgements given as token ids."""
-        weights = next(self.head.parameters())
-        device = weights.device
+        with torch.inference_mode():
+            found = self.head(self.pooled(rows).to(next(self.head.parameters()).dtype))
+        return [float(one) for one in found[:, 0].float().tolist()]
+
+    @torch.inference_mode()
+    def pooled(self, rows: Sequence[Sequence[int]]) -> Any:
+        """What the head reads of judgements given as token ids: their last hidden states, (rows, width)."""
+        device = next(self.head.parameters()).device
         ids, mask = _padded(rows, self.pad or 0, getattr(self.tokenizer, "padding_side", "right"), device)
         positions = (mask.cumsum(-1) - 1).clamp(min=0)
         real = mask if self.pad is None else mask * (ids != self.pad)
         last = (real * torch.arange(ids.shape[1], device=device)).argmax(-1)
-        with self._active(), torch.inference_mode():
+        with self._active():
             asked = {"input_ids": ids, "attention_mask": mask, "position_ids": positions, "use_cache": False}
             hidden = self.backbone(**asked).last_hidden_state
-            pooled = hidden[torch.arange(len(rows), device=device), last]
-            found = self.head(pooled.to(weights.dtype))
-        return [float(one) for one in found[:, 0].float().tolist()]
+        return hidden[torch.arange(len(rows), device=device), last]
 
 
 def adapter_base(name: str) -> str | None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from recipe_scripts import module_of
 from transformers import TrainingArguments
 
@@ -15,30 +16,30 @@ from modeling_grm.judged_grm import ADAPTER_FILE
 from modeling_grm.meta_examples import Example, balanced, examples, excluded_items, split
 from modeling_grm.meta_rm_grm import MetaRM
 from modeling_grm.recipes import parse
-from modeling_grm.toys import byte_tokenizer, made_up_store
+from modeling_grm.toys import byte_tokenizer, made_up_store, tiny_classifier
 from modeling_grm.types_grm import InvalidInput
 
 RECIPE = Path(__file__).resolve().parent.parent / "recipes" / "meta_rm"
 
 
 def example(at: int, correct: bool) -> Example:
-    return Example(str(at), f"item {at // 4}", [1, 2], correct)
+    return Example(str(at), f"item {at // 4}", f"query {at // 8}", [1, 2], correct)
 
 
-def test_items_stay_together_and_in_their_place() -> None:
-    made = [example(at, at % 3 > 0) for at in range(400)]
+def test_prompts_stay_together_and_in_their_place() -> None:
+    made = [example(at, at % 3 > 0) for at in range(800)]
     parts = split(made, 0.3, 0.1)
     homes: dict[str, set[str]] = {}
     for name, part in parts.items():
         for one in part:
-            homes.setdefault(one.item, set()).add(name)
+            homes.setdefault(one.query, set()).add(name)
     assert all(len(home) == 1 for home in homes.values())
     counts = Counter(name for home in homes.values() for name in home)
     assert 15 <= counts["test"] <= 45
-    fewer = split(made[:200], 0.3, 0.1)
-    assert [one.key for one in fewer["test"]] == [one.key for one in parts["test"] if int(one.key) < 200]
+    fewer = split(made[:400], 0.3, 0.1)
+    assert [one.key for one in fewer["test"]] == [one.key for one in parts["test"] if int(one.key) < 400]
     with pytest.raises(InvalidInput, match="needs correct and wrong ones"):
-        split([example(at, True) for at in range(400)], 0.3, 0.1)
+        split([example(at, True) for at in range(800)], 0.3, 0.1)
 
 
 def test_balance() -> None:
@@ -97,3 +98,13 @@ def test_two_steps_and_on_from_a_checkpoint(
     if rank == "0":
         meta = MetaRM.from_pretrained(folder)
         assert meta.temperature > 0
+
+
+def test_only_the_head(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    folder = tmp_path / "meta"
+    smoke(monkeypatch, folder, "--lora_r", "0", "--head_first", "true", "--max_steps", "0")
+    fitted, made = MetaRM.from_pretrained(folder), tiny_classifier()[0]
+    assert not torch.equal(fitted.head.weight, made.score.weight)
+    before = dict(made.model.named_parameters())
+    assert all(torch.equal(weight, before[name]) for name, weight in fitted.backbone.named_parameters())
+    assert not (folder / "checkpoint-1").exists()

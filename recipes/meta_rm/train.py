@@ -20,11 +20,13 @@ from typing import Any
 import torch
 from peft import LoraConfig, get_peft_model
 from torch.nn import functional
+from tqdm.auto import tqdm
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, Trainer, TrainingArguments
 
 from modeling_grm.embedded import embedded_judge
 from modeling_grm.judged_grm import ADAPTER_FILE, KEY, fingerprint
 from modeling_grm.meta_examples import Example, balanced, examples, excluded_items, split
+from modeling_grm.meta_head import fitted_head
 from modeling_grm.meta_quality import fit_temperature, quality
 from modeling_grm.meta_rm_grm import EAGER, MetaRM
 from modeling_grm.recipes import last_checkpoint, script
@@ -44,6 +46,7 @@ class RecipeArguments:
         max_tokens: longer judgements are left out.
         lora_r: rank of the adapter on every linear layer; 0 trains all weights.
         lora_last: only on that many layers, counted from the head, so that the backward pass ends there; 0 is all.
+        head_first: fit the head on the frozen backbone before the training; with max_steps 0 it stays at that.
         eval_batch_size: judgements rated at once.
     """
 
@@ -56,6 +59,7 @@ class RecipeArguments:
     max_tokens: int = 4096
     lora_r: int = 16
     lora_last: int = 0
+    head_first: bool = False
     eval_batch_size: int = 8
 
 
@@ -84,6 +88,25 @@ def with_adapter(model: Any, args: RecipeArguments) -> Any:
     names = sorted({n.split(".")[-1] for n, m in model.base_model.named_modules() if isinstance(m, torch.nn.Linear)})
     lora = LoraConfig(r=args.lora_r, lora_alpha=2 * args.lora_r, target_modules=names, task_type="SEQ_CLS", **chosen)
     return get_peft_model(model, lora)
+
+
+def fit_head(model: Any, tokenizer: Any, parts: dict[str, list[Example]], batch_size: int) -> None:
+    """Put the head where it is best on the backbone as it is."""
+    meta = MetaRM(model, tokenizer, about={}, batch_size=batch_size)
+    given = [part for name in ("train", "calibration") for part in states_of(meta, parts[name])]
+    with torch.no_grad():
+        meta.head.weight.copy_(fitted_head(*given)[None])
+
+
+def states_of(meta: MetaRM, part: list[Example]) -> tuple[torch.Tensor, torch.Tensor]:
+    """(pooled states, correct) of examples; like lengths together."""
+    turn = sorted(part, key=lambda example: len(example.ids))
+    batches = range(0, len(turn), meta.batch_size)
+    found = [
+        meta.pooled([example.ids for example in turn[start : start + meta.batch_size]]).float().cpu()
+        for start in tqdm(batches, desc="states for the head", unit="batch", disable=None)
+    ]
+    return torch.cat(found), torch.tensor([float(example.correct) for example in turn])
 
 
 class Collator:
@@ -167,9 +190,13 @@ def main(args: RecipeArguments, config: TrainingArguments) -> None:
     config.remove_unused_columns = False
     rows = [{"input_ids": e.ids, "label": float(e.correct)} for e in train]
     collator = Collator(model.config.get_text_config().pad_token_id or 0)
+    if args.head_first and last_checkpoint(config.output_dir) is None:
+        with torch.autocast(model.device.type, torch.bfloat16, enabled=config.bf16):
+            fit_head(model, tokenizer, parts | {"train": train}, args.eval_batch_size)
     trainer = WeightedTrainer(with_adapter(model, args), config, train_dataset=rows, data_collator=collator)
     trainer.weight = weight
-    trainer.train(resume_from_checkpoint=last_checkpoint(config.output_dir))
+    if config.max_steps:
+        trainer.train(resume_from_checkpoint=last_checkpoint(config.output_dir))
     finish(trainer, tokenizer, parts, args, name)
 
 
