@@ -23,6 +23,7 @@ import typer
 from .configuration_grm import GRMConfig
 from .console import ERR, print_rows
 from .loading import load
+from .options import Dtype, MaxNewTokens, Model, Quorum, Temperature, Template, TopK, TopP
 from .rules_grm import find_rule
 from .scoring_grm import score_range
 from .types_grm import InvalidInput
@@ -43,26 +44,24 @@ HEADLINES = {
 
 def bench(
     names: Annotated[list[str] | None, typer.Argument(help="Benchmarks; --list says which there are.")] = None,
-    model: Annotated[
-        str | None, typer.Option(help="Hub id or folder of a GRM; the embedded 135M judge if left out.")
-    ] = None,
+    model: Model = None,
     meta_model: Annotated[
         str | None, typer.Option(help="Hub id or folder of a meta RM: it rates the judgements and guides the vote.")
     ] = None,
     k: Annotated[int | None, typer.Option(help="Judgements an item; the model's own if left out.")] = None,
     rule: Annotated[str | None, typer.Option(help="How they become one vote; sum, or meta_topk by a meta RM.")] = None,
     k_meta: Annotated[int | None, typer.Option(help="How many vote where they are ranked; half if left out.")] = None,
-    quorum: Annotated[float, typer.Option(help="Least share of readable judgements.")] = 0.5,
+    quorum: Quorum = 0.5,
     backend: Annotated[str, typer.Option(help="Engine: transformers, vllm or openai.")] = "transformers",
     base_url: Annotated[str | None, typer.Option(help="openai: the server.")] = None,
     concurrency: Annotated[int | None, typer.Option(help="openai: requests in flight.")] = None,
-    dtype: Annotated[str | None, typer.Option(help="float32, bfloat16 or float16.")] = None,
+    dtype: Dtype = None,
     batch_size: Annotated[int | None, typer.Option(help="Distinct prompts at work together.")] = None,
-    temperature: Annotated[float | None, typer.Option(help="0 is greedy.")] = None,
-    top_p: Annotated[float | None, typer.Option(help="Nucleus mass, (0, 1].")] = None,
-    top_k: Annotated[int | None, typer.Option(help="Sample from that many likeliest tokens; 0 is all.")] = None,
-    max_new_tokens: Annotated[int | None, typer.Option(help="Token budget of one judgement.")] = None,
-    template: Annotated[str | None, typer.Option(help="A name of `grm template list`.")] = None,
+    temperature: Temperature = None,
+    top_p: TopP = None,
+    top_k: TopK = None,
+    max_new_tokens: MaxNewTokens = None,
+    template: Template = None,
     truncation: Annotated[str | None, typer.Option(help='"middle" cuts what does not fit; else it is refused.')] = None,
     constrain: Annotated[str | None, typer.Option(help='"scores": an unreadable judgement gets a scores line.')] = None,
     data: Annotated[Path | None, typer.Option(help="A folder with the rows, in the place of the Hub.")] = None,

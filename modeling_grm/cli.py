@@ -39,6 +39,7 @@ from .configuration_grm import GRMConfig
 from .console import ERR, excerpt, print_pairs, print_result, printable, progress
 from .loading import describe, load
 from .offline import calibrate, revote
+from .options import Json, JsonLines, MaxNewTokens, Model, Temperature, Template, TopK, TopP
 from .prompts_grm import TEMPLATES, find_template
 from .publish import app as publishing
 from .rating import rate
@@ -73,8 +74,11 @@ class Tally:
     judgements: int = 0
     started: float = field(default_factory=time.perf_counter)
 
-    def add(self, row: Row, result: dict[str, Any]) -> None:
-        """Count one scored row."""
+    def add(self, row: Row | BadRow, result: dict[str, Any]) -> None:
+        """Count one row with its result."""
+        if isinstance(row, BadRow):
+            self.bad += 1
+            return
         self.rows += 1
         self.judgements += result["k"]
         self.abstained += result["scores"] is None
@@ -180,9 +184,6 @@ def _record(row: Row | BadRow, result: dict[str, Any], samples: bool) -> str:
     return json.dumps({"id": row.id, "place": row.place, **kept, **labels}, ensure_ascii=False)
 
 
-Model = Annotated[str | None, typer.Option(help="Hub id or folder of a GRM; the embedded 135M judge if left out.")]
-
-
 @app.command()
 def score(
     file: Annotated[
@@ -222,12 +223,12 @@ def score(
     min_confidence: Annotated[
         float | None, typer.Option(help="Abstain where the probability that the best is right is lower.")
     ] = None,
-    temperature: Annotated[float | None, typer.Option(help="0 is greedy.")] = None,
-    top_p: Annotated[float | None, typer.Option(help="Nucleus mass, (0, 1].")] = None,
-    top_k: Annotated[int | None, typer.Option(help="Sample from that many likeliest tokens; 0 is all.")] = None,
-    max_new_tokens: Annotated[int | None, typer.Option(help="Token budget of one judgement.")] = None,
+    temperature: Temperature = None,
+    top_p: TopP = None,
+    top_k: TopK = None,
+    max_new_tokens: MaxNewTokens = None,
     seed: Annotated[int, typer.Option(help="Orders and random streams depend on it and on the row's content.")] = 0,
-    template: Annotated[str | None, typer.Option(help="A name of `grm template list`.")] = None,
+    template: Template = None,
     principles: Annotated[str | None, typer.Option(help="Criteria of your own, for every row that has none.")] = None,
     reference: Annotated[str | None, typer.Option(help="A reference answer, for every row that has none.")] = None,
     truncation: Annotated[
@@ -250,7 +251,7 @@ def score(
     mix: Annotated[bool, typer.Option("--mix", help="--store: add to a store made with other settings.")] = False,
     critiques: Annotated[int, typer.Option(help="How many critiques to print with each table.")] = 1,
     samples: Annotated[bool, typer.Option("--samples", help="Put every judgement into the JSON.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="JSON lines on stdout.")] = False,
+    as_json: JsonLines = False,
     out: Annotated[
         str | None,
         typer.Option(
@@ -288,11 +289,7 @@ def score(
         kept = open_.enter_context(_opened(store, pipe, given, backend, text, mix)) if store else None
         for row, result in _judged(_with_defaults(rows, defaults), pipe, given, kept):
             _show(row, result, critiques, samples, as_json, sink)
-            if isinstance(row, Row):
-                tally.add(row, result)
-            else:
-                tally.bad += 1
-                ERR.print(printable(f"{row.place}: {row.error}"), style="red", markup=False)
+            tally.add(row, result)
             bar.update(bar.task_ids[0], advance=1, rate=tally.rate())
     ERR.print(str(tally), markup=False)
     if kept:
@@ -316,6 +313,8 @@ def _show(
     if sink:
         sink.write(_record(row, result, samples) + "\n")
         sink.flush()
+    if isinstance(row, BadRow):
+        ERR.print(printable(f"{row.place}: {row.error}"), style="red", markup=False)
     if as_json:
         typer.echo(_record(row, result, samples))
     elif isinstance(row, Row):
@@ -323,7 +322,7 @@ def _show(
 
 
 @templates.command("list")
-def template_list(as_json: Annotated[bool, typer.Option("--json", help="JSON lines on stdout.")] = False) -> None:
+def template_list(as_json: JsonLines = False) -> None:
     """Name every template and say what it is for."""
     notes = {t.name: ("(reconstructed) " if t.reconstructed else "") + t.note for t in TEMPLATES.values()}
     if as_json:
@@ -346,7 +345,7 @@ def template_show(name: Annotated[str, typer.Argument(help="A name of `grm templ
 @app.command()
 def info(
     model: Annotated[str | None, typer.Argument(help="Hub id or folder; the embedded judge if left out.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Say what a checkpoint is and how it judges by default, without loading its weights."""
     facts = describe(model)

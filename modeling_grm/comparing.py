@@ -12,7 +12,8 @@ from typing import Annotated
 import typer
 
 from .console import ERR, print_rows
-from .offline import Json, _numbers, _stored
+from .offline import stored_runs, whole_numbers
+from .options import Json, Quorum
 from .rules_grm import find_rule
 
 POINT = {
@@ -41,7 +42,7 @@ def compare(
     k: Annotated[str | None, typer.Option(help="Sizes of the vote, such as 1,2,4,8; up to the fewest stored.")] = None,
     rule: Annotated[str, typer.Option(help="Voting rules, such as sum,meta_topk.")] = "sum",
     ties: Annotated[str, typer.Option(help="A tie with the labelled best: half (1/m), wrong, random.")] = "half",
-    quorum: Annotated[float, typer.Option(help="Least share of readable judgements.")] = 0.5,
+    quorum: Quorum = 0.5,
     seed: Annotated[int, typer.Option(help="Of the subsets of samples.")] = 0,
     settings_a: Annotated[str | None, typer.Option(help="Which settings, where A holds several.")] = None,
     settings_b: Annotated[str | None, typer.Option(help="Which settings, where B holds several.")] = None,
@@ -60,8 +61,8 @@ def compare(
     for name in rules:
         find_rule(name)
     a, b = _folder(a), _folder(b)
-    one, other = _stored(a, settings_a, meta_model), _stored(b, settings_b, meta_model)
-    ks = _numbers("k", k) if k else sizes(min(*one.counts, *other.counts))
+    one, other = stored_runs(a, settings_a, meta_model), stored_runs(b, settings_b, meta_model)
+    ks = whole_numbers("k", k) if k else sizes(min(*one.counts, *other.counts))
     parts = _sources(b) | _sources(a)
     report = comparison(one, other, ks, rules, parts=parts, ties=ties, quorum=quorum, seed=seed)
     report = {"a": str(a), "b": str(b), "ties": ties, **report}

@@ -18,6 +18,7 @@ from typing import Any
 from . import __version__
 from .baselines import answers_of, make
 from .baselines import judge as judge_baseline
+from .benchmarks import BENCHMARKS
 from .benchmarks.base import Item, Loaded
 from .console import ERR, progress
 from .loading import load_meta
@@ -160,9 +161,11 @@ def baseline_report(
     """The report of a baseline; its answers are kept in `out`, so that a killed run goes on.
 
     Raises:
-        InvalidInput: see `baselines.make` and `baselines.judge`.
+        InvalidInput: a benchmark that counts both orders of a pair, and a k that is odd; or see `baselines.make` and
+            `baselines.judge`.
     """
     judge = make(name, **made)
+    both = _counting_both(loaded, judge.k)
     ballot = replace(ballot, k=judge.k, rule=None)
     parts = []
     for benchmark, found in loaded.items():
@@ -171,6 +174,14 @@ def baseline_report(
             for pair in judge_baseline(found.items, judge, out / f"{name}.jsonl"):
                 answers.append(pair)
                 bar.update(bar.task_ids[0], advance=1)
-        voted = answers_of(answers, judge.k)
+        voted = answers_of(answers, ballot, benchmark in both)
         parts.append(benchmark_report(benchmark, found, voted, ballot if judge.k else None, seed=seed))
     return run_report(judge.about, parts, __version__)
+
+
+def _counting_both(names: Iterable[str], k: int) -> list[str]:
+    """The benchmarks that count both orders of a pair; k judgements show each of them k / 2 times."""
+    both = [name for name in names if BENCHMARKS[name].both_orders]
+    if both and k % 2:
+        raise InvalidInput(f"k: {k} shows one order more often, and {', '.join(both)} counts both; give an even --k")
+    return both

@@ -12,6 +12,7 @@ import typer
 from .confidence_grm import raw_confidence
 from .configuration_grm import GRMConfig
 from .console import ERR, print_pairs, print_rows
+from .options import Json, Quorum, Settings
 from .rows import BadRow, read_rows
 from .stopping_grm import Stopping, best_of
 from .types_grm import InvalidInput
@@ -28,21 +29,29 @@ POINT = {
     "tie_rate": "ties",
     "tokens": "tokens",
 }
-Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
 Folder = Annotated[
     str, typer.Argument(help="A folder that `grm score --store` has written, or hf://datasets/org/name of one.")
 ]
 
 
-def _numbers(name: str, text: str) -> list[int]:
+def whole_numbers(name: str, text: str) -> list[int]:
+    """`1,2,4,8` as numbers.
+
+    Raises:
+        InvalidInput: one of them is none, or below 1; `name` is the setting that the message names.
+    """
     parts = [part.strip() for part in text.split(",")]
     if not all(part.isascii() and part.isdigit() and int(part) > 0 for part in parts):
         raise InvalidInput(f"{name}: {text!r} is not usable; give whole numbers such as 1,2,4,8")
     return [int(part) for part in parts]
 
 
-def _stored(store: str | Path, settings: str | None, meta_model: str | None = None) -> Any:
-    """The runs of a store made with one set of settings, with the ratings of one meta RM."""
+def stored_runs(store: str | Path, settings: str | None, meta_model: str | None = None) -> Any:
+    """The runs of a store made with one set of settings, with the ratings of one meta RM.
+
+    Raises:
+        InvalidInput: no store, several sets of settings and none chosen, or settings or a meta RM that it has not.
+    """
     from .rating import chosen_rater
     from .runs import COLUMNS, load_runs
     from .trajectories import folder_of, read, settings_in
@@ -78,9 +87,9 @@ def revote(
         str,
         typer.Option(help="A tie with the labelled best: half (1/m, a random choice in expectation), wrong, random."),
     ] = "half",
-    quorum: Annotated[float, typer.Option(help="Least share of readable judgements.")] = 0.5,
+    quorum: Quorum = 0.5,
     seed: Annotated[int, typer.Option(help="Of subsets and bootstrap.")] = 0,
-    settings: Annotated[str | None, typer.Option(help="Which settings, in a store that holds several.")] = None,
+    settings: Settings = None,
     meta_model: Annotated[
         str | None, typer.Option(help="Whose ratings, where several meta RMs have rated the store.")
     ] = None,
@@ -96,10 +105,10 @@ def revote(
     from .bias import position_bias
     from .revoting import revote as curves
 
-    runs = _stored(folder, settings, meta_model)
-    k_metas = _numbers("k_meta", k_meta) if k_meta else [None]
+    runs = stored_runs(folder, settings, meta_model)
+    k_metas = whole_numbers("k_meta", k_meta) if k_meta else [None]
     rules = [name.strip() for name in rule.split(",")]
-    points = curves(runs, _numbers("k", k), rules, k_metas, ties=ties, quorum=quorum, seed=seed)
+    points = curves(runs, whole_numbers("k", k), rules, k_metas, ties=ties, quorum=quorum, seed=seed)
     report: dict[str, Any] = {"store": str(folder), "points": points, "excluded": runs.excluded}
     if bias:
         report["position_bias"] = position_bias(runs, seed=seed)
@@ -144,8 +153,8 @@ def calibrate(
         Path | None, typer.Option(help="config.json of the checkpoint: what is learned is written into its `grm`.")
     ] = None,
     delta: Annotated[float, typer.Option(help="Accepted share of early votes that differ from the whole one.")] = 0.05,
-    quorum: Annotated[float, typer.Option(help="Least share of readable judgements.")] = 0.5,
-    settings: Annotated[str | None, typer.Option(help="Which settings, in a store that holds several.")] = None,
+    quorum: Quorum = 0.5,
+    settings: Settings = None,
     as_json: Json = False,
 ) -> None:
     """Learn from stored judgements when `--k auto` may stop, and how probable it is that the best is right.
@@ -159,7 +168,7 @@ def calibrate(
     from .calibration import confidence_report, cross_fitted_stopping, fit_map, fit_thresholds
 
     target = _config_at(config)
-    runs = _stored(folder, settings)
+    runs = stored_runs(folder, settings)
     if len(runs.counts) > 1:
         raise InvalidInput(f"stored: items have {runs.counts} judgements; store the same number for each")
     k_max = next(iter(runs.counts))

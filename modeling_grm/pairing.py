@@ -16,9 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from .ballots import ballots
 from .bootstrap import ratios, resampled, tails
-from .revoting import FIGURES, _check_needs, _check_settings, _check_store, _Curve, _figures, _How
+from .revoting import item_credits
 from .runs import Runs
 from .types_grm import InvalidInput
 
@@ -27,24 +26,6 @@ Credits = Mapping[str, float]
 
 EQUAL = 1e-9  # credits nearer than that are equal
 ALL = "all"
-
-
-def item_credits(runs: Runs, k: int, rule: str, *, ties: str = "half", quorum: float = 0.5, seed: int = 0) -> Credits:
-    """Each labelled item's credit under a rule with k of its samples (see `revoting.revote`).
-
-    Raises:
-        InvalidInput: as `revote`.
-    """
-    how = _How(ties, quorum, 64, seed)
-    _check_settings([k], [None], how)
-    _check_store(runs, k)
-    boxes = [{rule: ballots(group, rule)} for group in runs.labelled]
-    _check_needs(runs.labelled, boxes)
-    found: dict[str, float] = {}
-    for group, box in zip(runs.labelled, boxes, strict=True):
-        figures = _figures(group, box, [_Curve(rule)], k, how)
-        found |= dict(zip(group.items, figures[0, FIGURES.index("credit")].tolist(), strict=True))
-    return found
 
 
 def paired(a: Credits, b: Credits, items: Sequence[str], *, resamples: int = 1000, seed: int = 0) -> dict[str, Any]:

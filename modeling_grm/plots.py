@@ -7,7 +7,8 @@ Draws plain JSON figures as they stand; knows nothing about how they came about.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -51,6 +52,23 @@ def _library() -> _Library:
     return _Library(rc_context, Figure, ScalarFormatter, FixedLocator)
 
 
+@contextmanager
+def drawing(path: Path, title: str | None, width: float, height: float) -> Iterator[Any]:
+    """A figure of that many inches to draw on, saved behind the block; the same figures give the same file.
+
+    Raises:
+        ImportError: matplotlib is missing.
+    """
+    library = _library()
+    with library.rc_context(STYLE):
+        figure = library.figure(figsize=(width, height), layout="constrained")
+        yield figure
+        if title:
+            figure.suptitle(title)
+        dates = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
+        figure.savefig(path, dpi=150, metadata=dates.get(path.suffix.lower()))
+
+
 def curve(points: Sequence[Mapping[str, Any]], path: str | Path, title: str | None = None) -> Path:
     """Accuracy against k beside accuracy against generated tokens, with 95% bands.
 
@@ -64,19 +82,16 @@ def curve(points: Sequence[Mapping[str, Any]], path: str | Path, title: str | No
         ImportError: matplotlib is missing.
     """
     path = _checked(path, points)
-    library = _library()
     axes_of = [("k", "samples an item, k")]
     if all(point["tokens"] for point in points):
         axes_of.append(("tokens", "generated tokens an item"))
-    with library.rc_context(STYLE):
-        figure = library.figure(figsize=(0.6 + 4.4 * len(axes_of), 4.2), layout="constrained")
+    with drawing(path, title, 0.6 + 4.4 * len(axes_of), 4.2) as figure:
         for at, (axes, (key, label)) in enumerate(zip(_panels(figure, len(axes_of)), axes_of, strict=True)):
             _lines(axes, points, key)
-            _log_axis(axes, library, sorted({point[key] for point in points}), key)
+            _log_axis(axes, sorted({point[key] for point in points}), key)
             axes.set(xlabel=label, ylabel="" if at else f"accuracy ({points[0]['items']} items)")
         handles, labels = figure.axes[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 4), frameon=False)
-        _save(figure, path, title)
     return path
 
 
@@ -94,14 +109,11 @@ def slots(report: Mapping[str, Any], path: str | Path, title: str | None = None)
     """
     drawn = {n: part for n, part in report["n"].items() if part["items_balanced"]}
     path = _checked(path, drawn)
-    library = _library()
-    with library.rc_context(STYLE):
-        figure = library.figure(figsize=(1.2 + 2.8 * len(drawn), 3.6), layout="constrained")
+    with drawing(path, title, 1.2 + 2.8 * len(drawn), 3.6) as figure:
         for at, (axes, (n, part)) in enumerate(zip(_panels(figure, len(drawn)), drawn.items(), strict=True)):
             _effects(axes, part["slot_effect"])
             axes.set(title=f"{n} responses ({part['items_balanced']} items)", xlabel="slot in which it is shown")
             axes.set_ylabel("" if at else "points above its mean over slots")
-        _save(figure, path, title)
     return path
 
 
@@ -128,7 +140,8 @@ def _lines(axes: Any, points: Sequence[Mapping[str, Any]], key: str) -> None:
         axes.plot(across, mean, color=colour, marker=SHAPES[at % len(SHAPES)], markersize=5, linewidth=1.6, label=name)
 
 
-def _log_axis(axes: Any, library: _Library, values: Sequence[float], key: str) -> None:
+def _log_axis(axes: Any, values: Sequence[float], key: str) -> None:
+    library = _library()
     axes.set_xscale("log", base=2)
     axes.xaxis.set_major_formatter(library.scalar_formatter())
     if key == "k":
@@ -144,10 +157,3 @@ def _effects(axes: Any, effects: Sequence[Mapping[str, Any]]) -> None:
     axes.errorbar(at, means, yerr=(below, above), fmt="o", color=COLOURS[0], capsize=3, markersize=5)
     axes.set_xticks(at)
     axes.margins(x=0.2)
-
-
-def _save(figure: Any, path: Path, title: str | None) -> None:
-    if title:
-        figure.suptitle(title)
-    dates = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}  # the same figures give the same file
-    figure.savefig(path, dpi=150, metadata=dates.get(path.suffix.lower()))

@@ -16,6 +16,7 @@ from typing import Annotated, Any
 import typer
 
 from .console import ERR, progress
+from .options import Dtype, Json
 from .types_grm import Critique, InvalidInput, Outcome, Request
 
 COLUMNS = ("key", "query", "responses", "reference", "principles", "order", "seed", "text", "outcome", "scores")
@@ -156,9 +157,9 @@ def rate(
     folder: Annotated[Path, typer.Argument(help="A folder that `grm score --store` has written, with texts.")],
     meta_model: Annotated[str, typer.Option(help="Hub id or folder of a meta RM, a checkpoint or a LoRA adapter.")],
     batch_size: Annotated[int, typer.Option(help="Judgements read at once.")] = 8,
-    dtype: Annotated[str | None, typer.Option(help="float32, bfloat16 or float16.")] = None,
+    dtype: Dtype = None,
     limit: Annotated[int | None, typer.Option(help="Rate at most that many judgements.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Let a meta RM rate stored judgements, so that any guided vote can be computed from them.
 

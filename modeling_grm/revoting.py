@@ -25,7 +25,7 @@ from .types_grm import InvalidInput
 
 TIES = ("half", "wrong", "random")
 CELLS = 2**22  # how many votes are held at once: 32 MB
-
+SAMPLES = 64  # subsets drawn for an item
 
 FIGURES = ("credit", "answered", "tied", "tokens")  # of one item at one point: means over its subsets
 
@@ -52,7 +52,7 @@ def revote(
     *,
     ties: str = "half",
     quorum: float = 0.5,
-    samples: int = 64,
+    samples: int = SAMPLES,
     resamples: int = 1000,
     seed: int = 0,
 ) -> list[dict[str, Any]]:
@@ -97,6 +97,26 @@ def revote(
     exact = {k: all(_is_exact(group, k, samples) for group in groups) for k in ks}
     rows = _rows(points, np.concatenate(by_k), exact, resamples, seed)
     return [rows[points.index((curve, k))] for curve in curves for k in ks if (curve, k) in points]
+
+
+def item_credits(
+    runs: Runs, k: int, rule: str, *, ties: str = "half", quorum: float = 0.5, seed: int = 0
+) -> dict[str, float]:
+    """Each labelled item's credit under a rule with k of its samples (see `revote`).
+
+    Raises:
+        InvalidInput: as `revote`.
+    """
+    how = _How(ties, quorum, SAMPLES, seed)
+    _check_settings([k], [None], how)
+    _check_store(runs, k)
+    boxes = [{rule: ballots(group, rule)} for group in runs.labelled]
+    _check_needs(runs.labelled, boxes)
+    found: dict[str, float] = {}
+    for group, box in zip(runs.labelled, boxes, strict=True):
+        figures = _figures(group, box, [_Curve(rule)], k, how)
+        found |= dict(zip(group.items, figures[0, FIGURES.index("credit")].tolist(), strict=True))
+    return found
 
 
 def _at(curves: Sequence[_Curve], k: int) -> list[_Curve]:

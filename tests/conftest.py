@@ -16,6 +16,7 @@ from modeling_grm.rows import Row, read_rows
 
 if TYPE_CHECKING:
     from hub import LocalHub
+    from shell import Grm
 
 ROOT = Path(__file__).resolve().parent.parent
 KNOWN_SKIPS = ("needs a GPU", "needs data:")
@@ -44,6 +45,14 @@ def hub(tmp_path: Path) -> Iterator[LocalHub]:
 
     with LocalHub() as served, spoken_to(served, tmp_path / "hf"):
         yield served
+
+
+@pytest.fixture
+def grm(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Grm:
+    """`grm WORDS`: exit code, stdout, and stderr on one line."""
+    from shell import shell
+
+    return shell(monkeypatch, capsys)
 
 
 @pytest.fixture(scope="session")

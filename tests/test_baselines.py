@@ -14,13 +14,15 @@ from tiny_judge import byte_tokenizer, save_tiny, tiny_judge
 from transformers import LlamaConfig, LlamaForSequenceClassification, pipeline
 
 from modeling_grm.backends.fake import Fake
-from modeling_grm.baselines import BASELINES, Baseline, answers_of, judge, make
+from modeling_grm.baselines import BASELINES, Answer, Baseline, answers_of, judge, make
 from modeling_grm.baselines.scalar import Scalar
 from modeling_grm.baselines.token_prob import TokenProb
 from modeling_grm.baselines.verdict import Verdict
-from modeling_grm.benchmarks.base import Item, swapped
+from modeling_grm.benchmarks.base import Item, Loaded, swapped
+from modeling_grm.benchmarks.judgebench import decision
 from modeling_grm.meta_rm_grm import MetaRM
-from modeling_grm.types_grm import InvalidInput, Request
+from modeling_grm.reports import Ballot, benchmark_report
+from modeling_grm.types_grm import InvalidInput, Prompt, Request
 
 
 def pair(at: int) -> Item:
@@ -100,7 +102,7 @@ def test_scalar_leaves_out_what_does_not_fit() -> None:
     found = list(judge([PAIRS[0], long, PAIRS[2]], Scalar(tiny_reward_model())))
     assert [answer.scores is None for _, answer in found] == [False, True, False]
     assert "> context 512" in (found[1][1].reason or "")
-    answers = answers_of(found, 0)
+    answers = answers_of(found, Ballot(0))
     assert answers.refused == {"N tokens > context N": 1}
     assert answers.samples == []
 
@@ -131,10 +133,78 @@ def test_a_verdict_without_a_number_is_a_failure() -> None:
 
 def test_verdicts_make_samples_for_the_report() -> None:
     baseline = Verdict(pipe_of(Fake(verdict)), {"k": 4})
-    answers = answers_of(list(judge([*PAIRS, SINGLE], baseline)), 4)
+    answers = answers_of(list(judge([*PAIRS, SINGLE], baseline)), Ballot(4))
     assert len(answers.samples) == 4 * 13
     assert {row["item"] for row in answers.samples} == {item.id for item in [*PAIRS, SINGLE]}
     assert {row["outcome"] for row in answers.samples[-4:]} == {"refused"}
+
+
+def says(first: str, second: str) -> Verdict:
+    """Four verdicts a pair: `first` holds what it says when the zebra stands first, `second` when it stands second."""
+    told = {True: iter(first * len(PAIRS)), False: iter(second * len(PAIRS))}
+
+    def engine(prompt: Prompt) -> str:
+        text = prompt.messages[-1]["content"]
+        return f"Scores: \\boxed{{{next(told[text.index('zebra') < text.index('walrus')])}}}"
+
+    return Verdict(pipe_of(Fake(engine)), {"k": 4})
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "decisions", "right", "vote"),
+    [
+        ("11", "22", (1, 1), 1, 1),  # the zebra in both orders
+        ("11", "11", (1, -1), 0, 0.5),  # whatever stands first: both decisions cancel out
+        ("11", "1?", (1, -1), 0, 2 / 3),  # 2 of 3 verdicts name the zebra, and the orders still cancel out
+        ("12", "22", (0, 1), 1, 0.75),  # a tie in one order and the zebra in the other
+        ("??", "22", (0, 1), 1, 1),  # nothing to read in one order
+        ("12", "11", (0, -1), 0, 0.25),
+    ],
+)
+def test_judgebench_puts_both_orders_together(
+    first: str, second: str, decisions: tuple[int, int], right: int, vote: float
+) -> None:
+    """JudgeBench's own count: +1 or -1 for the decision of each order, 0 for a tie or none, right above 0."""
+    item = replace(PAIRS[0], subset="gpt/mmlu-pro", meta={"split": "gpt"})
+    answers = answers_of(list(judge([item], says(first, second))), Ballot(4), both_orders=True)
+    assert [one.item.request.responses for one in answers.apart] == [
+        item.request.responses, item.request.responses[::-1]
+    ]  # fmt: skip
+    assert tuple(map(decision, answers.apart)) == decisions
+    found = benchmark_report("judgebench", Loaded([item], True, "here"), answers, Ballot(4))
+    assert found["headline"]["value"] == right
+    assert found["rows"]["items"] == found["sections"]["gpt"]["rows"] == 1
+    assert found["notes"][-1].startswith("both orders of each pair were judged")
+    (whole,) = answers.judged
+    assert whole.scores is not None
+    assert whole.scores[0] == pytest.approx(vote)
+
+
+def test_one_vote_stands_for_both_orders_where_a_judge_sees_none() -> None:
+    item = replace(PAIRS[0], subset="gpt/mmlu-pro", meta={"split": "gpt"})
+    answers = answers_of(list(judge([item], make("shortest"))), Ballot(0), both_orders=True)
+    assert answers.apart == []
+    found = benchmark_report("judgebench", Loaded([item], True, "here"), answers, None)
+    assert found["headline"]["value"] == 1
+    assert found["notes"][-1].endswith("one vote an item stands for both")
+
+
+def test_a_refused_pair_abstains_in_both_orders() -> None:
+    found = [*judge(PAIRS[:1], says("11", "22")), (PAIRS[1], Answer(None, reason="too long"))]
+    apart = answers_of(found, Ballot(4), both_orders=True).apart
+    assert [one.item.id for one in apart] == ["i0", "i0/swapped", "i1", "i1/swapped"]
+    assert [one.scores for one in apart] == [(1.0, 0.0), (0.0, 1.0), None, None]
+
+
+def test_each_order_of_token_probabilities_decides_alone() -> None:
+    found = list(judge(PAIRS, TokenProb(tiny_pipe())))
+    answers = answers_of(found, Ballot(0), both_orders=True)
+    assert answers.samples == []
+    assert len(answers.apart) == 2 * len(PAIRS)
+    for (_, answer), own, other in zip(found, answers.apart[::2], answers.apart[1::2], strict=True):
+        ((first, _), (_, second)) = own.scores or (), other.scores or ()
+        assert answer.scores == pytest.approx(((first + second) / 2, 1 - (first + second) / 2))
+    assert answers_of(found, Ballot(0)).apart == []
 
 
 def test_token_probabilities_do_not_depend_on_the_order() -> None:

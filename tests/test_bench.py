@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 from benched import EACH, GOOD, SUBSETS, Counting, verdict, write_llmbar
+from shell import Grm
 from transformers import pipeline
 
 from modeling_grm import baselines, bench, cli, judging, plots
 from modeling_grm.backends.fake import Fake
 from modeling_grm.benchmarks import load_items
+from modeling_grm.bootstrap import wilson
 from modeling_grm.pipeline_grm import RewardScoringPipeline
 from modeling_grm.reports import Ballot, answered, load_stored
-from modeling_grm.types_grm import Critique, InvalidInput, Request
+from modeling_grm.types_grm import Completion, Critique, InvalidInput, Request
 
 ITEMS = EACH * len(SUBSETS)
-Grm = Callable[..., tuple[int, str, str]]
 
 
 def use(monkeypatch: pytest.MonkeyPatch, judge: Counting) -> Counting:
@@ -40,18 +41,6 @@ def refuse(*_: Any, **__: Any) -> Any:
 @pytest.fixture
 def no_judge(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bench, "load", refuse)
-
-
-@pytest.fixture
-def grm(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Grm:
-    def run(*words: str | Path) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["grm", *map(str, words)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        said = capsys.readouterr()
-        return int(ended.value.code or 0), said.out, " ".join(said.err.split())
-
-    return run
 
 
 @pytest.fixture
@@ -218,6 +207,28 @@ def test_a_baseline_takes_the_same_way(
     assert judge.asked == 4 * ITEMS
 
 
+def test_verdicts_of_both_orders_are_counted_as_judgebench_does(
+    tmp_path: Path, grm: Grm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A judge that names what stands first: each pair's decisions cancel out, and every pair is wrong."""
+    use(monkeypatch, Counting(lambda _: Completion("Scores: \\boxed{1}")))
+    row = {"source": "mmlu-pro-law", "question": "q", "response_A": "a", "response_B": "b", "label": "A>B"}
+    rows = [{**row, "pair_id": str(at), "question": f"q{at}?"} for at in range(4)]
+    (tmp_path / "judgebench-gpt.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    asked = ("bench", "judgebench", "--data", tmp_path, "--baseline", "verdict", "--out", tmp_path / "r", "--no-plots")
+    code, _, err = grm(*asked, "--k", "3")
+    assert code == 2
+    assert "judgebench counts both; give an even --k" in err
+    code, out, _ = grm(*asked, "--k", "4", "--json")
+    assert code == 0
+    found = json.loads(out)["benchmarks"]["judgebench"]
+    assert [point["value"] for point in found["headline_by_k"]][1:] == [0, 0]
+    assert found["headline"]["value"] == 0
+    assert found["headline"]["high"] == pytest.approx(wilson(0, 4)[1], abs=1e-6)
+    assert found["ours"]["strict"]["value"] == 0.5
+    assert "both orders of each pair were judged" in (tmp_path / "r" / "report.md").read_text(encoding="utf-8")
+
+
 class Trusting:
     """A meta RM that trusts judgements by how far apart their scores are."""
 
@@ -313,7 +324,6 @@ def test_without_matplotlib_the_figures_are_there(
         raise ImportError("drawing needs matplotlib: pip install 'modeling-grm[plots]'")
 
     monkeypatch.setattr(plots, "_library", missing)
-    monkeypatch.setattr("modeling_grm.reports.pictures._library", missing)
     code, _, err = grm(*asked[:-1])
     assert code == 0
     assert "no pictures: drawing needs matplotlib" in err

@@ -26,8 +26,9 @@ COUNTS = {
     "rewardbench": 8,
     "rewardbench-prior": 4,
     "rewardbench2": 5 + 3 + 5 + 19 + 2,
-    "ppe-preference": 4,
+    "ppe-preference": 6,
     "ppe-correctness": 5 * 4,
+    "ppe-best-of-32": 5 * 2 * 32,
     "rmb": 3,
     "realmistake": 12,
     "rm-bench": 5,
@@ -99,10 +100,11 @@ class TestHubColumns:
         assert Counter(item.meta["kind"] for item in items) == {"ref": 5, "tied": 24}
         assert Counter(item.unit for item in items) == {"Ties/5": 8, "Ties/6": 21}
 
-    def test_ppe_preference_leaves_out_what_the_person_called_a_tie(self) -> None:
-        loaded = load_items("ppe-preference", data=MADE_UP)
-        assert loaded.dropped == {"the person called it a tie": 2}
-        items = by_id(loaded.items)
+    def test_ppe_preference_has_no_best_where_the_person_called_it_a_tie(self) -> None:
+        items = by_id(load_items("ppe-preference", data=MADE_UP).items)
+        assert {name: item.labels for name, item in items.items() if item.best is None} == {
+            "q3": (0.5, 0.5), "q4": (0.5, 0.5)
+        }  # fmt: skip
         assert items["q2"].best == 1
         assert items["q2"].request.responses == ("First 2", "Second 2")
         assert set(items["q2"].meta["categories"]) == {"code", "shorter won", "english"}
@@ -116,6 +118,13 @@ class TestHubColumns:
         assert (first.best, second.best) == (0, 1)  # even answers are right in row 0
         assert again.request == first.request
         assert {first.unit, second.unit, again.unit} == {"math/MATH-0"}
+
+    def test_ppe_best_of_32_rates_each_response_alone(self) -> None:
+        items = by_id(load_items("ppe-best-of-32", data=MADE_UP).items)
+        row = [items[f"math/MATH-0/{at}"] for at in range(32)]
+        assert [item.request.responses for item in row] == [(f"answer {at}",) for at in range(32)]
+        assert [item.labels for item in row] == [(float(at % 2 == 0),) for at in range(32)]
+        assert {item.unit for item in row} == {"math/MATH-0"}
 
     def test_rmb_has_pairs_and_lists_with_all_turns(self) -> None:
         loaded = load_items("rmb", data=MADE_UP)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import tanh
+from itertools import permutations
+from math import log, tanh
 from typing import Any
 
+import numpy as np
 import pytest
 
 from modeling_grm.benchmarks import BENCHMARKS, Item, Judged, both_orders, official
 from modeling_grm.benchmarks.making import kept, listed
 from modeling_grm.benchmarks.metrics import mean, pearson, ranks, roc_auc, spearman, weighted
+from modeling_grm.benchmarks.ppe_best_of_32 import picked
+from modeling_grm.benchmarks.ranking import bradley_terry, kendall, ranking
 from modeling_grm.types_grm import InvalidInput, Request
 
 Scores = Sequence[float] | None
@@ -167,18 +171,44 @@ class TestRewardBench2:
         assert value("rewardbench2", lists + best) == pytest.approx((1 + 0 + 1.01) / 3)
 
 
+def arena(
+    scores: Scores, labels: Sequence[float] = (1, 0), models: str = "ab", categories: Sequence[str] = ()
+) -> Judged:
+    """A pair of PPE Human Preference whose answers are of these two models."""
+    return judged("English", scores, labels, by_response_model=list(models), categories=list(categories))
+
+
 class TestPPE:
     def test_preference_drops_ties_and_what_cannot_be_read(self) -> None:
-        found = official("ppe-preference", [judged("English", s, categories=[]) for s in (WIN, WIN, LOSS, TIE, NONE)])
+        found = official("ppe-preference", [*map(arena, (WIN, WIN, LOSS, TIE, NONE)), arena(WIN, (0.5, 0.5))])
         assert found["headline"]["value"] == pytest.approx(2 / 3)
         assert found["headline"]["strict"] == 2 / 5
+        assert found["ours"]["coverage"] == 4 / 5
+        assert found["subsets"]["English"]["rows"] == 5
 
     def test_as_a_scalar_model_the_second_wins_a_tie(self) -> None:
-        first = judged("English", TIE, (1, 0), categories=["hard"])
-        second = judged("English", TIE, (0, 1), categories=[])
-        lost = judged("English", NONE, categories=[])
-        found = official("ppe-preference", [first, second, second, lost])
-        assert of(found, "sections") == {"hard": None, "as a scalar model": pytest.approx(2 / 3)}
+        first, second = arena(TIE, categories=["hard"]), arena(TIE, (0, 1))
+        found = of(official("ppe-preference", [first, second, second, arena(NONE)]), "sections")
+        assert found["hard"] is None
+        assert found["as a scalar model"] == pytest.approx(2 / 3)
+
+    def test_rankings_of_models(self) -> None:
+        """People: a > b > c by 3 : 1 each and a tie; the judge has b and c the other way round."""
+        people = [("ab", 3, 1), ("bc", 3, 1), ("ac", 2, 2)]
+        rows = [
+            arena(WIN if won == (models != "bc") else LOSS, (1, 0) if won else (0, 1), models)
+            for models, wins, losses in people
+            for won in [True] * wins + [False] * losses
+        ]
+        tied = arena(WIN, (0.5, 0.5), "ac")  # half a win each for the person, a whole one for the judge
+        found = of(official("ppe-preference", [*rows, tied, arena(TIE, (0, 1), "ca")]), "sections")
+        # ranks 1 2 3 against 1 3 2: Spearman 1 - 6 * 2 / (3 * 8), Kendall (2 - 1) / 3
+        assert found["ranking of models: Spearman"] == pytest.approx(0.5)
+        assert found["ranking of models: Kendall"] == pytest.approx(1 / 3)
+
+    def test_without_a_chain_of_wins_there_is_no_ranking(self) -> None:
+        found = official("ppe-preference", [arena(WIN), arena(LOSS, (0, 1)), arena(WIN, (1, 0), "bc")])
+        assert of(found, "sections")["ranking of models: Spearman"] is None
 
     def test_correctness_is_over_pairs_and_for_a_scalar_model_over_rows(self) -> None:
         rows = [judged("math", WIN, unit="a")] * 3 + [judged("math", LOSS, unit="b")]
@@ -189,6 +219,82 @@ class TestPPE:
         assert found["headline"]["value"] == pytest.approx((3 / 4 + 1) / 2)
         assert found["headline"]["strict"] == pytest.approx((3 / 4 + 1 / 2) / 2)
         assert of(found, "sections") == {"math as a scalar model": (1 + 0) / 2, "gpqa as a scalar model": (0 + 1) / 2}
+
+
+def rated(subset: str, unit: str, scores: Sequence[float | None], labels: Sequence[float]) -> list[Judged]:
+    return [single(subset, score, label, unit=unit) for score, label in zip(scores, labels, strict=True)]
+
+
+class TestBestOf32:
+    def test_the_highest_of_k_and_the_best_of_k(self) -> None:
+        # K = 1: 2/3; K = 2: of the pairs 12, 13, 23 the picks are right, right, wrong; K = 3: the first
+        assert picked((3, 2, 1), (1, 0, 1)) == pytest.approx((2 / 3, 2 / 3, 1))
+        assert picked((1, 0, 1), (1, 0, 1)) == pytest.approx((2 / 3, 1, 1))
+        # a tie of the first two: half; the pair 12 half, 13 right, 23 wrong
+        assert picked((5, 5, 1), (1, 0, 0)) == pytest.approx((1 / 3, 1 / 2, 1 / 2))
+
+    def test_the_curve_is_the_mean_over_all_orders(self) -> None:
+        scores, labels = (4, 7, 7, 1, 4), (0, 1, 0, 1, 1)
+        by_hand = [0.0] * 5
+        for order in permutations(range(5)):
+            for k in range(1, 6):
+                by_hand[k - 1] += labels[max(order[:k], key=lambda at: scores[at])] / 120  # the first of equals
+        assert picked(scores, labels) == pytest.approx(by_hand)
+
+    def test_the_figures_of_a_data_set(self) -> None:
+        found = official("ppe-best-of-32", rated("math", "a", (3, 2, 1), (1, 0, 1)))
+        assert found["subsets"]["math"] == {"value": 1, "rows": 1}
+        # curve 2/3 2/3 1 against 2/3 1 1; scaled scores 1, 0.5, 0 with 1 and 0 right: one of two comparisons
+        assert of(found, "sections") == {"math loss": pytest.approx((1 / 3) ** 2 / 3), "math AUC": 0.5}
+
+    def test_the_auc_scales_each_row_and_leaves_out_what_does_not_vary(self) -> None:
+        rows = rated("gpqa", "a", (1, 2), (0, 1)) + rated("gpqa", "b", (100, 300), (0, 1))
+        assert of(official("ppe-best-of-32", rows), "sections")["gpqa AUC"] == 1  # unscaled it would be 3/4
+        flat = rated("gpqa", "c", (7, 7), (1, 0))
+        assert of(official("ppe-best-of-32", rows + flat), "sections")["gpqa AUC"] == 1
+
+    def test_what_cannot_be_read_is_picked_last(self) -> None:
+        row = rated("math", "a", (None, 4, 6), (1, 1, 0))
+        found = official("ppe-best-of-32", row)
+        assert found["headline"]["value"] == 0
+        assert of(found, "sections")["math AUC"] == 0  # scaled 0, 0, 1: both right ones below
+        unread = official("ppe-best-of-32", rated("math", "a", (None, None), (1, 0)))
+        assert (unread["headline"]["value"], unread["headline"]["strict"]) == (0.5, 0)
+
+    def test_data_sets_weigh_alike_and_a_tie_is_strictly_the_worst(self) -> None:
+        rows = [
+            *rated("math", "a", (5, 1), (1, 0)),
+            *rated("math", "b", (5, 5), (1, 0)),
+            *rated("gpqa", "c", (1, 2), (1, 0)),
+        ]
+        found = official("ppe-best-of-32", rows)["headline"]
+        assert found["value"] == pytest.approx((0.75 + 0) / 2)
+        assert found["strict"] == pytest.approx((0.5 + 0) / 2)
+
+
+class TestRankings:
+    def test_two_models_stand_apart_by_the_log_of_their_odds(self) -> None:
+        found = ranking([("a", "b", 1), ("b", "a", 0), ("a", "b", 0.5), ("a", "b", 0.5), ("a", "a", 1)])
+        assert found is not None
+        assert found["a"] - found["b"] == pytest.approx(log(3))  # 3 wins of 4
+
+    def test_the_fit_wins_as_often_as_was_won(self) -> None:
+        wins = np.array([[0, 7, 2, 5], [3, 0, 4, 1], [1, 2, 0, 2], [4, 1, 3, 0]], dtype=float)
+        found = bradley_terry(wins.copy())
+        assert found is not None
+        chances = 1 / (1 + np.exp(found[None, :] - found[:, None]))
+        assert ((wins + wins.T) * chances).sum(axis=1) == pytest.approx(wins.sum(axis=1), abs=1e-6)
+
+    def test_there_is_no_fit_without_a_chain_of_wins(self) -> None:
+        assert ranking([]) is None
+        assert ranking([("a", "b", 1), ("b", "a", 0)]) is None
+        assert ranking([("a", "b", 0.5), ("c", "d", 0.5)]) is None
+        assert ranking([("a", "b", 1), ("b", "c", 1), ("c", "a", 1)]) == pytest.approx({"a": 0, "b": 0, "c": 0})
+
+    def test_kendall_counts_pairs(self) -> None:
+        assert kendall([1, 2, 3, 4], [1, 3, 2, 4]) == pytest.approx((5 - 1) / 6)
+        assert kendall([1, 2, 2], [1, 2, 3]) == pytest.approx(2 / (2 * 3) ** 0.5)
+        assert kendall([1, 1], [1, 2]) is None
 
 
 class TestRMB:

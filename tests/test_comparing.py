@@ -4,38 +4,23 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from shell import Grm
 from stored import stored_item
 from stores import requests, run
 
-from modeling_grm import cli
-from modeling_grm.pairing import comparison, item_credits, paired, sign_test
-from modeling_grm.revoting import revote
+from modeling_grm.pairing import comparison, paired, sign_test
+from modeling_grm.revoting import item_credits, revote
 from modeling_grm.runs import Runs, load_runs
 from modeling_grm.types_grm import InvalidInput
-
-Grm = Callable[..., tuple[int, str, str]]
 
 
 def runs(seed: int, names: range = range(40)) -> Runs:
     rng = random.Random(seed)
     return load_runs(row for at in names for row in stored_item(f"item {at:02}", 2 + at % 2, 6, rng))
-
-
-@pytest.fixture
-def grm(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Grm:
-    def call(*words: str | Path) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["grm", *map(str, words)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        said = capsys.readouterr()
-        return int(ended.value.code or 0), said.out, " ".join(said.err.split())
-
-    return call
 
 
 def test_credits_are_those_of_revote() -> None:

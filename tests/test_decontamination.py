@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from stores import CONFIG, settings
 
+from modeling_grm.benchmarks import load_items
 from modeling_grm.data.decontamination import (
-    BENCHMARKS,
     Benchmarks,
+    benchmark_prompts,
     decontaminate,
-    hub_prompts,
     prompts_of,
     report_of,
     runs,
@@ -22,11 +22,13 @@ from modeling_grm.data.decontamination import (
 )
 from modeling_grm.data.filters import check_licences, solved, without
 from modeling_grm.data.preference import Preference, Report
+from modeling_grm.data.reading import DataArguments, training_items
 from modeling_grm.data.sources import items_of
 from modeling_grm.scoring_grm import score
 from modeling_grm.trajectories import Store
 from modeling_grm.types_grm import Completion, InvalidInput, Request
 
+MADE_UP = Path(__file__).parent / "data" / "benchmarks"
 LONG = "Write a short story about a lighthouse keeper who finds a letter in a bottle every single morning of May."
 WORD = st.text("abcdefgh", min_size=1, max_size=3)
 
@@ -117,24 +119,43 @@ def test_prompts_from_files(tmp_path: Path, sample_path: Path) -> None:
         list(prompts_of(tmp_path / "rows.jsonl"))
 
 
-@pytest.mark.parametrize("name", BENCHMARKS)
-def test_prompts_of_each_benchmark_from_its_columns(name: str, tmp_path: Path) -> None:
-    for split in BENCHMARKS[name].splits:
-        row = {BENCHMARKS[name].column: f"What is {split}?", "chosen": "x"}
-        (tmp_path / f"{split}.jsonl").write_text(json.dumps(row) + "\n", encoding="utf-8")
-    files = {split: str(tmp_path / f"{split}.jsonl") for split in BENCHMARKS[name].splits}
-    front = ["---", "configs:", "- config_name: default", "  data_files:"]
-    front += [f"  - split: {split}\n    path: {Path(path).name}" for split, path in files.items()]
-    (tmp_path / "README.md").write_text("\n".join([*front, "---", ""]), encoding="utf-8")
-    assert list(hub_prompts(name, tmp_path)) == [f"What is {split}?" for split in BENCHMARKS[name].splits]
+@pytest.mark.parametrize(
+    ("name", "prompts"),
+    [
+        ("rewardbench", 8),
+        ("judgebench", 3),
+        ("llmbar", 5),
+        ("evalbiasbench", 6),
+        ("realmistake", 2),
+        ("rmb", 3),
+        ("ppe-correctness", 10),
+    ],
+)
+def test_prompts_of_a_benchmark_each_once(name: str, prompts: int) -> None:
+    found = list(benchmark_prompts(name, MADE_UP))
+    items = load_items(name, data=MADE_UP).items
+    assert set(found) == {item.request.query[-1]["content"] for item in items}
+    assert len(found) == len(set(found)) == prompts
 
 
-def test_a_benchmark_of_other_columns_is_named(tmp_path: Path) -> None:
-    (tmp_path / "train.jsonl").write_text('{"query": "q"}\n', encoding="utf-8")
-    with pytest.raises(InvalidInput, match=r"rm-bench needs 'prompt'; the rows have \['query'\]"):
-        list(hub_prompts("rm-bench", tmp_path))
-    with pytest.raises(InvalidInput, match="'mystery' is unknown"):
-        list(hub_prompts("mystery"))
+def test_a_benchmark_with_a_gap_is_refused(tmp_path: Path) -> None:
+    row = {"input": "q", "output_1": "a", "output_2": "b", "label": 1}
+    (tmp_path / "llmbar-Natural.jsonl").write_text(f"{json.dumps(row)}\n{json.dumps(row | {'label': 3})}\n")
+    with pytest.raises(InvalidInput, match=r"llmbar: 1 not usable: label; a benchmark's prompts must all be readable"):
+        benchmark_prompts("llmbar", tmp_path)
+    with pytest.raises(InvalidInput, match="'mystery' is not known"):
+        benchmark_prompts("mystery")
+
+
+def test_training_rows_are_kept_apart_from_a_benchmark_in_a_folder(tmp_path: Path) -> None:
+    prompt = next(benchmark_prompts("rmb", MADE_UP))
+    rows = [{"prompt": asked, "chosen": "a", "rejected": "b", "licence": "mit"} for asked in (prompt, "Why is it so?")]
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    named, said = f"rmb={MADE_UP}", {}
+    items = training_items(DataArguments(rows=[str(path)], benchmarks=[named]), Report(), said)
+    assert [item.request.query[-1]["content"] for item in items] == ["Why is it so?"]
+    assert said["decontamination"]["benchmarks"][named]["exact"] == 1
 
 
 def test_known_overlap_of_real_files_is_found(grm_data: Path) -> None:

@@ -77,9 +77,11 @@ LOCAL = {
     "benchmarks": 4,
     "__init__": 5,
     "console": 5,
+    "options": 5,
     "cli": 5,
     "recipes": 5,
     "meta_examples": 5,
+    "meta_head": 5,
     "toys": 4,
     "packing": 4,
     "trainable": 4,
@@ -183,6 +185,16 @@ def targets_of(importer: str, path: Path) -> Iterator[tuple[int, str]]:
 GRAPH = {module: set(targets_of(module, path)) for module, path in MODULES.items()}
 
 
+def private_imports(source: str) -> list[str]:
+    """What a file takes from another although its name says that it belongs to that file alone."""
+    return [
+        f"line {found.line}: {name}"
+        for found in imports_of(source)
+        for name in found.names
+        if name.startswith("_") and not name.startswith("__")
+    ]
+
+
 def find_cycle(graph: dict[str, set[str]]) -> list[str] | None:
     """Some modules that import one another in a ring, or None."""
     done: set[str] = set()
@@ -241,6 +253,16 @@ def test_imports_go_downwards(module: str) -> None:
     floor = floor_of(module) or 0
     upwards = [f"line {line}: {target}" for line, target in GRAPH[module] if (floor_of(target) or 99) > floor]
     assert not upwards
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_private_names_stay_in_their_file(module: str) -> None:
+    assert not private_imports(MODULES[module].read_text(encoding="utf-8"))
+
+
+def test_a_private_import_is_found() -> None:
+    source = "from __future__ import annotations\nfrom .plots import (\n    curve,\n    _save,\n)"
+    assert private_imports(source) == ["line 2: _save"]
 
 
 def test_no_import_cycle() -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +11,7 @@ import datasets
 import pytest
 from hub import LocalHub
 from hub.here import spoken_to
+from shell import Grm
 
 from modeling_grm import RewardScoringPipeline, cli, hub_paths
 from modeling_grm.backends.fake import Fake
@@ -52,18 +51,10 @@ def rows(hub: LocalHub, tmp_path: Path) -> LocalHub:
 
 
 @pytest.fixture
-def grm(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
-    """`grm WORDS` with canned judgements: exit code, stdout, stderr on one line."""
+def grm(grm: Grm, monkeypatch: pytest.MonkeyPatch) -> Grm:
+    """`grm WORDS` with canned judgements."""
     monkeypatch.setattr(cli, "load", lambda *_, **__: RewardScoringPipeline(Fake(["Scores: \\boxed{8, 3}"])))
-
-    def run(*words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["grm", *words])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        printed = capsys.readouterr()
-        return int(ended.value.code or 0), printed.out, " ".join(printed.err.split())
-
-    return run
+    return grm
 
 
 @pytest.mark.parametrize("file", ["rows.jsonl", "more/rows.jsonl.gz", "rows.parquet"])

@@ -3,40 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
-from random import Random
 from typing import Any
 
 import pytest
+from benched import GOOD, OTHER, Counting, scored
+from shell import Grm
 from transformers import pipeline
 
 from modeling_grm import cli
 from modeling_grm.backends.fake import Fake
-from modeling_grm.types_grm import Prompt
-
-Grm = Callable[..., tuple[int, str, str]]
-GOOD, OTHER = "zebra", "walrus"  # words that no template has
-
-
-def noisy_judge(prompt: Prompt) -> str:
-    """Likes the response with the good word by 3 points, with noise of its own seed; every 16th says nothing."""
-    text = prompt.messages[-1]["content"]
-    first = text.index(GOOD) < text.index(OTHER)
-    noise = Random(prompt.seed)
-    scores = [min(10, max(1, 5 + 3 * (first == (slot == 0)) + noise.randint(-3, 3))) for slot in range(2)]
-    return "no idea" if prompt.seed % 16 == 0 else f"Scores: \\boxed{{{scores[0]}, {scores[1]}}}"
-
-
-class Counting:
-    """A judge that says how often it was asked."""
-
-    def __init__(self) -> None:
-        self.asked = 0
-
-    def __call__(self, prompt: Prompt) -> str:
-        self.asked += 1
-        return noisy_judge(prompt)
 
 
 @pytest.fixture
@@ -45,18 +21,6 @@ def judge(monkeypatch: pytest.MonkeyPatch) -> Counting:
     task: Any = "reward-scoring"
     monkeypatch.setattr(cli, "load", lambda *_, **__: pipeline(task, model=Fake(counting)))
     return counting
-
-
-@pytest.fixture
-def grm(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Grm:
-    def run(*words: str | Path) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["grm", *map(str, words)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        said = capsys.readouterr()
-        return int(ended.value.code or 0), said.out, " ".join(said.err.split())
-
-    return run
 
 
 @pytest.fixture
@@ -174,7 +138,7 @@ def test_calibrate_writes_what_auto_reads(store: Path, tmp_path: Path, rows: Pat
     assert (grm_settings["k"], grm_settings["k_max"], grm_settings["delta"]) == (8, 16, 0.1)
     task: Any = "reward-scoring"
     known = type("Known", (), {"grm": grm_settings})()
-    pipe = pipeline(task, model=Fake(noisy_judge, config=known))
+    pipe = pipeline(task, model=Fake(scored, config=known))
     result = pipe("q3", [f"a {OTHER} answer {3}", f"a {GOOD} answer {3}"], k="auto")
     assert result["stopped"] in ("calibrated", "settled", "k_max")
     assert result["k"] <= 16

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
+from shell import Grm
 from stores import requests, run
 from test_meta_rm import classifier, saved
 from tiny_judge import save_tiny
 
-from modeling_grm import cli, rating
+from modeling_grm import rating
 from modeling_grm.meta_quality import auc, fit_temperature, quality, strictly_correct
 from modeling_grm.rating import chosen_rater, critique_of, rate_store, raters, ratings, todo
 from modeling_grm.trajectories import read, write_meta
 from modeling_grm.types_grm import Critique, InvalidInput, Request
-
-Grm = Callable[..., tuple[int, str, str]]
 
 
 class Counting:
@@ -111,18 +110,6 @@ def test_a_store_without_texts_is_refused(tmp_path: Path) -> None:
         rate_store(tmp_path / "bare", Counting(), "m")
     with pytest.raises(InvalidInput, match="no trajectory store"):
         rate_store(tmp_path / "nothing", Counting(), "m")
-
-
-@pytest.fixture
-def grm(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Grm:
-    def call(*words: str | Path) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["grm", *map(str, words)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        said = capsys.readouterr()
-        return int(ended.value.code or 0), said.out, " ".join(said.err.split())
-
-    return call
 
 
 def test_from_the_shell(store: Path, tmp_path: Path, grm: Grm) -> None:

@@ -32,7 +32,12 @@ LIKELIEST = 20  # alternatives of a token that vLLM tells; more is refused by de
 Made = list[tuple[int, Completion]]
 
 
-def _vllm() -> Any:
+def import_vllm() -> Any:
+    """The vllm package.
+
+    Raises:
+        ImportError: it is missing.
+    """
     try:
         import vllm
     except ImportError as error:
@@ -72,7 +77,7 @@ class VLLM(Backend):
     """
 
     def __init__(self, model: str, *, logprobs: bool = False, **engine_args: Any) -> None:
-        _vllm()
+        import_vllm()
         self.name_or_path, self.logprobs, self.engine_args = model, logprobs, engine_args
         self.config, self.tokenizer = read_checkpoint("model", model)
         self.context = int(engine_args.get("max_model_len") or context_length(self.config))
@@ -80,7 +85,7 @@ class VLLM(Backend):
     @cached_property
     def llm(self) -> Any:
         """The loaded `vllm.LLM`."""
-        vllm, platform = _vllm(), import_module("vllm.platforms").current_platform
+        vllm, platform = import_vllm(), import_module("vllm.platforms").current_platform
         cpu = platform.is_cpu()  # a seeded request that is prefilled in two parts kills vLLM there
         known = {"enable_prefix_caching": True, **({"enable_chunked_prefill": False} if cpu else {})}
         llm = vllm.LLM(model=self.name_or_path, **{**known, **self.engine_args})
@@ -186,7 +191,7 @@ class _Run:
         return max(1, room)  # a prompt that leaves no room at all is refused by vLLM itself
 
     def _submit(self, request: _Request, **settings: Any) -> Made:
-        vllm = _vllm()
+        vllm = import_vllm()
         kinds = vllm.sampling_params.RequestOutputKind
         params = vllm.SamplingParams(
             temperature=self.config.temperature,
@@ -298,7 +303,7 @@ class _Run:
         follow = _Request(
             *(request.group, [*request.ids, *start.ids], [start]), lambda _, whole: self._line_ended(request, whole)
         )
-        structured = _vllm().sampling_params.StructuredOutputsParams(regex=line.regex)
+        structured = import_vllm().sampling_params.StructuredOutputsParams(regex=line.regex)
         return self._submit(
             follow, max_tokens=len(line.longest) + 1, n=1, seed=sample.seed, structured_outputs=structured
         )

@@ -16,7 +16,7 @@ from transformers import AutoTokenizer
 from ..generation_grm import context_length
 from ..meta_rm_grm import MetaRM, adapter_base, described
 from ..types_grm import InvalidInput
-from .vllm import _vllm
+from .vllm import import_vllm
 
 
 class VLLMMetaRM(MetaRM):
@@ -33,7 +33,7 @@ class VLLMMetaRM(MetaRM):
     """
 
     def __init__(self, model: str, *, batch_size: int = 256, **engine_args: Any) -> None:
-        _vllm()
+        import_vllm()
         config, about = described(model)
         if adapter_base(model) is not None:
             raise InvalidInput(f"meta_model: {model} is an adapter; merge it into its base first (recipes/meta_rm)")
@@ -46,12 +46,12 @@ class VLLMMetaRM(MetaRM):
     def llm(self) -> Any:
         """The loaded `vllm.LLM`."""
         defaults = {"runner": "pooling", "enable_prefix_caching": True}
-        return _vllm().LLM(model=self.name_or_path, **{**defaults, **self.engine_args})
+        return import_vllm().LLM(model=self.name_or_path, **{**defaults, **self.engine_args})
 
     def logits(self, rows: Sequence[Sequence[int]]) -> list[float]:
         """Raw logits of judgements given as token ids, read where transformers reads them."""
         asked = [{"prompt_token_ids": self._read(row)} for row in rows]
-        params = _vllm().PoolingParams(use_activation=False)
+        params = import_vllm().PoolingParams(use_activation=False)
         outputs = self.llm.classify(asked, pooling_params=params, use_tqdm=False)
         return [float(output.outputs.probs[0]) for output in outputs]
 

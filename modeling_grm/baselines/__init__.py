@@ -9,6 +9,9 @@
 | scalar | a sequence classifier with one label scores each response alone |
 | verdict | LLM-as-a-judge: names the best response, k times in balanced orders; shares of the votes |
 | token-prob | the probability of each response's number as the verdict, averaged over the n rotations |
+
+Where a benchmark's own protocol judges both orders of a pair, each order of a verdict or of its probabilities decides
+alone, and the official metric puts the two together; the report says so.
 """
 
 from __future__ import annotations

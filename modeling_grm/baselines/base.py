@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ..benchmarks.base import Item, Judged
-from ..reports.answers import Answers, kind_of, told, unasked
+from ..reports.answers import Answers, Ballot, kind_of, orders_apart, told, unasked
 from ..trajectories.samples import response_hashes
 from ..trajectories.schema import digest
 from ..types_grm import InvalidInput
 from ..voting_grm import item_hash
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,8 @@ class Answer:
 
     Attributes:
         scores: one a response; None where it has nothing to say.
-        samples: the judgements behind them, where there are several (`sample`, `order`, `seed`, `outcome`, `scores`,
-            `prompt_tokens`, `completion_tokens`).
+        samples: the judgements behind them, where the judge saw the responses in several orders (`order`, `outcome`,
+            `scores`; `sample`, `seed`, `prompt_tokens` and `completion_tokens` where they are counted one by one).
         reason: why it refused the item.
     """
 
@@ -46,7 +46,7 @@ class Baseline(Protocol):
 
     Attributes:
         about: who it is, with all that its answers depend on, as plain JSON.
-        k: judgements an item; 0 where it gives none.
+        k: judgements an item that a report counts one by one; 0 where there are none.
     """
 
     about: dict[str, Any]
@@ -81,16 +81,27 @@ def judge(items: Sequence[Item], baseline: Baseline, path: Path | None = None) -
         yield item, kept[names[item.id]]
 
 
-def answers_of(found: Sequence[tuple[Item, Answer]], k: int) -> Answers:
-    """Answers as a report takes them; a refused item counts like one that could not be read."""
+def answers_of(found: Sequence[tuple[Item, Answer]], ballot: Ballot, both_orders: bool = False) -> Answers:
+    """Answers as a report takes them; a refused item counts like one that could not be read.
+
+    Args:
+        found: items with their answers.
+        ballot: how the samples are voted on; its k is the baseline's.
+        both_orders: the benchmark counts both orders of a pair, so that they are voted on apart where the judge saw
+            both.
+    """
     refused = Counter(kind_of(answer.reason) for _, answer in found if answer.reason)
-    samples = [row for item, answer in found for row in _samples(item, answer, k)]
-    return Answers([Judged(item, answer.scores) for item, answer in found], samples, dict(refused))
+    judged = [Judged(item, answer.scores) for item, answer in found]
+    rows = [(item, _samples(item, answer, ballot.k)) for item, answer in found]
+    both_orders &= any(answer.samples for _, answer in found)
+    apart = [one for item, some in rows for one in orders_apart(item, some, ballot)] if both_orders else []
+    samples = [row for _, some in rows for row in some] if ballot.k else []
+    return Answers(judged, samples, dict(refused), apart)
 
 
 def _samples(item: Item, answer: Answer, k: int) -> list[dict[str, Any]]:
-    if k and not answer.samples:
-        return unasked(item, k)
+    if not answer.samples:
+        return unasked(item, k or item.request.n)
     blank = unasked(item, 1)[0]
     return [blank | told(item) | sample for sample in answer.samples]
 

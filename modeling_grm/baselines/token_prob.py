@@ -1,15 +1,17 @@
 r"""Score-token probability: how likely each response's number is as the judge's verdict, without a written judgement.
 
-    TokenProb(pipe)([item]) -> Answer(scores=(0.81, 0.19))
+    TokenProb(pipe)([item]) -> Answer(scores=(0.81, 0.19), samples=({"order": [1, 0], "scores": [0.8, 0.2], ...}, ...))
 
 The prompt is LLM-as-a-judge's and the answer is begun with `Scores: \boxed{`; the probabilities of the numbers 1..n as
-the next token, made to sum to 1, are averaged over the item's n rotations, so that no slot favours a response. One
-forward pass each; nothing is sampled (the TokenProb baseline of arXiv 2504.02495, section 4).
+the next token, made to sum to 1, are averaged over the item's n rotations, so that no slot favours a response; what
+each said alone is kept for benchmarks that count both orders of a pair. One forward pass each; nothing is sampled (the
+TokenProb baseline of arXiv 2504.02495, section 4).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -18,7 +20,7 @@ from ..benchmarks.base import Item
 from ..generation_grm import context_length, encode
 from ..prompts_grm import render
 from ..slots_grm import slots
-from ..types_grm import InvalidInput, Request
+from ..types_grm import InvalidInput, Outcome, Request
 from ..voting_grm import orders
 from .base import Answer
 from .verdict import TEMPLATE
@@ -66,7 +68,8 @@ class TokenProb:
         chances = [self._chances(ids, request.n) for ids in prompts]
         if any(sum(found) == 0 for found in chances):
             return Answer(None, reason="no number has any probability")
-        return Answer(_averaged(chances, shown))
+        samples = tuple(map(_sample, chances, shown))
+        return Answer(tuple(map(fmean, zip(*(sample["scores"] for sample in samples), strict=True))), samples)
 
     def _ids(self, request: Request, order: Sequence[int]) -> list[int]:
         return encode(self.tokenizer, render(request, order, TEMPLATE)) + self.slots.opening
@@ -80,10 +83,7 @@ class TokenProb:
         return [found.get(number, 0.0) for number in range(1, n + 1)]
 
 
-def _averaged(chances: Sequence[Sequence[float]], shown: Sequence[Sequence[int]]) -> tuple[float, ...]:
-    """The chances of each rotation, summing to 1, back in the item's order and averaged."""
-    means = [0.0] * len(shown[0])
-    for found, order in zip(chances, shown, strict=True):
-        for slot, at in enumerate(order):
-            means[at] += found[slot] / sum(found) / len(shown)
-    return tuple(means)
+def _sample(found: Sequence[float], order: Sequence[int]) -> dict[str, Any]:
+    """The chances of a rotation, summing to 1, back in the item's order."""
+    scores = [found[order.index(at)] / sum(found) for at in range(len(order))]
+    return {"order": list(order), "outcome": Outcome.OK.value, "scores": scores}

@@ -3,7 +3,8 @@
     Verdict(pipe, {"k": 4})([item]) -> Answer(scores=(0.75, 0.25), samples=({"outcome": "ok", "scores": [1, 0]}, ...))
 
 The prompt is the paper's baseline (arXiv 2504.02495, Appendix G); orders, seeds, engine, failures and quorum are those
-of a generative reward model, so that only the question differs. One response leaves nothing to choose from.
+of a generative reward model, so that only the question differs. Where a benchmark counts both orders of a pair, each
+gets half of the k verdicts and decides alone (`base.answers_of`). One response leaves nothing to choose from.
 """
 
 from __future__ import annotations

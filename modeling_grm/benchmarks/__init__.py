@@ -20,6 +20,7 @@ from .judgebench import JUDGEBENCH
 from .llmbar import LLMBAR
 from .loading import load
 from .local import LOCAL
+from .ppe_best_of_32 import PPE_BEST_OF_32
 from .ppe_correctness import PPE_CORRECTNESS
 from .ppe_preference import PPE_PREFERENCE
 from .realmistake import REALMISTAKE
@@ -37,6 +38,7 @@ BENCHMARKS: dict[str, Benchmark] = {
         REWARDBENCH2,
         PPE_PREFERENCE,
         PPE_CORRECTNESS,
+        PPE_BEST_OF_32,
         RMB,
         REALMISTAKE,
         RM_BENCH,

@@ -152,7 +152,7 @@ class Benchmark:
         local: files of the project's own row schema that hold (some of) the same rows, without the ending.
         local_items: the same as `items`, for a row of those; None where each is one item with labels in 0..1.
         both_orders: the official protocol shows each pair in both orders. A judge whose vote does not depend on the
-            order needs one; for any other, judge `both_orders(items)`.
+            order needs one; of any other, give `official` the judgements of both orders (`both_orders(items)`).
         where: how to get rows that no Hub id or URL gives.
     """
 

@@ -22,6 +22,8 @@ from .base import Benchmark, Item, LeftOut, Loaded, Record, Source
 from .making import lot, row_items
 from .reading import LOCAL_COLUMNS, Placed, files_of, hub_rows, local_rows, unreachable
 
+UNUSABLE = "not usable"  # how the reason begins why a row was dropped that should have been an item
+
 Make = Callable[[Record], Iterable[Item]]
 """One row -> its items."""
 
@@ -153,7 +155,7 @@ class _Gathered:
                 self.dropped[str(reason)] += 1
             except (InvalidInput, KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
                 self.broken = self.broken or f"{place}: {error!s}"
-                self.dropped[f"not usable: {_field(error)}"] += 1
+                self.dropped[f"{UNUSABLE}: {_field(error)}"] += 1
 
     def _official(self, item: Item) -> Item:
         if self.benchmark.subsets and item.subset not in self.benchmark.subsets:

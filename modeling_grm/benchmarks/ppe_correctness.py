@@ -10,8 +10,8 @@ Follows `utils/scorers.py` (`ConflictScorer`, the only official figure for a jud
 - for a scalar model it is the mean over rows of the rows' means, and a tie is right exactly where the second response
   is: the sections "... as a scalar model".
 
-The headline is the mean of the five data sets, as papers have it (not verified: `score.py` prints no mean). Best-of-32
-and its AUC are not here: 32 responses do not fit one judgement. A pair that a row names twice counts twice, as there.
+The headline is the mean of the five data sets, as papers have it (not verified: `score.py` prints no mean). A pair that
+a row names twice counts twice, as there. Best of 32 and its AUC are another benchmark (`ppe_best_of_32`).
 """
 
 from __future__ import annotations

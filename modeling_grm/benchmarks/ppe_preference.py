@@ -6,13 +6,16 @@
 Follows `utils/scorers.py` and `llm_judge/`, as read in a copy of the repository (github.com/lmarena/PPE itself was not
 at hand):
 
-- rows whose winner contains "tie" do not count for the accuracy; they are left out when the rows are loaded;
+- rows whose winner contains "tie" do not count for the accuracy, nor for our own figures;
 - a judge's tie, and what cannot be read, leave the mean too: a judge that ties often looks better. `strict` counts them
   as wrong;
-- for a scalar model the code takes model_b on a tie: the section "as a scalar model".
+- for a scalar model the code takes model_b on a tie: the section "as a scalar model";
+- the 20 models are ranked by Bradley-Terry, once by the person and once by the judge, over all rows that the judge
+  decided, the person's ties among them: Spearman's and Kendall's correlation of both rankings.
 
-Not here: the official correlations of model rankings (Pearson, Spearman, Kendall, separability, Brier), which also need
-the tied rows. That the accuracy over all rows is what papers quote is not verified.
+Not verified: that a person's tie is half a win for each model, and that papers quote the accuracy over all rows. Left
+out, since how they are computed is not known well enough: the row-wise Pearson correlation of the tables of win rates,
+confidence agreement, separability and the Brier score.
 """
 
 from __future__ import annotations
@@ -21,9 +24,10 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from ..types_grm import InvalidInput, Request
-from .base import Benchmark, Item, Judged, LeftOut, Record, Source
+from .base import Benchmark, Item, Judged, Record, Source
 from .making import kept
 from .metrics import by_subset, cell, cells, mean, report, strict
+from .ranking import Game, agreement, ranking
 
 CATEGORIES: dict[str, Callable[[Record], bool]] = {
     "hard": lambda record: bool(record.get("hard_prompt")),
@@ -40,17 +44,16 @@ CATEGORIES: dict[str, Callable[[Record], bool]] = {
 }
 LANGUAGES = ("English", "Chinese", "Russian")
 OTHER = "other languages"
-WINNERS = {"model_a": 0, "model_b": 1}
+WINNERS = {"model_a": [1.0, 0.0], "model_b": [0.0, 1.0]}
+TIED = [0.5, 0.5]
 
 
 def items(record: Record, source: Source) -> Iterable[Item]:
-    """One pair, response_1 first; subsets are languages."""
+    """One pair, response_1 first, with two labels of 0.5 where the person called it a tie; subsets are languages."""
     winner = str(record["winner"])
-    if "tie" in winner:
-        raise LeftOut("the person called it a tie")
-    if winner not in WINNERS:
+    labels = TIED if "tie" in winner else WINNERS.get(winner)
+    if labels is None:
         raise InvalidInput(f"winner: {winner!r} is not usable; give model_a, model_b or a tie")
-    labels = [float(at == WINNERS[winner]) for at in (0, 1)]
     language = record.get("language")
     facts = {
         "by_response_model": [record.get("model_a"), record.get("model_b")],
@@ -73,8 +76,23 @@ def scalar(judged: Judged) -> float | None:
     return float(highest[-1] == judged.item.best) if highest else None
 
 
+def rankings(judged: Sequence[Judged]) -> dict[str, dict[str, Any]]:
+    """How the judge's ranking of the models agrees with the people's, over the rows that the judge decided."""
+    rows = [one for one in judged if len(one.chosen) == 1 and None not in one.item.meta["by_response_model"]]
+    people = ranking(_game(one, (one.item.labels or TIED)[0]) for one in rows)
+    judges = ranking(_game(one, float(one.chosen == (0,))) for one in rows)
+    return {f"ranking of models: {name}": cell(value, len(rows)) for name, value in agreement(people, judges).items()}
+
+
+def _game(one: Judged, share: float) -> Game:
+    first, second = one.item.meta["by_response_model"]
+    return first, second, share
+
+
 def official(judged: Sequence[Judged]) -> dict[str, Any]:
     """The accuracy over the pairs in which both the person and the judge decided."""
+    ranked = rankings(judged)
+    judged = [one for one in judged if one.item.best is not None]
     grouped = {name: [one for one in judged if name in one.item.meta["categories"]] for name in CATEGORIES}
     sections = cells({name: group for name, group in grouped.items() if group}, verdict)
     return report(
@@ -82,7 +100,7 @@ def official(judged: Sequence[Judged]) -> dict[str, Any]:
         "accuracy",
         mean(map(verdict, judged)),
         strict=mean(map(strict, judged)),
-        sections=sections | {"as a scalar model": cell(mean(map(scalar, judged)), len(judged))},
+        sections=sections | {"as a scalar model": cell(mean(map(scalar, judged)), len(judged))} | ranked,
         subsets=cells(by_subset(judged), verdict),
         notes=["the judge's ties and unreadable verdicts leave the mean, as in the official code for judges"],
     )

@@ -20,10 +20,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ..benchmarks import load_items
+from ..benchmarks.loading import UNUSABLE
 from ..rows import Row, read_rows
 from ..types_grm import InvalidInput
 from .preference import Preference
-from .sources import load_rows
 
 RUN = 13
 _WORD = re.compile(r"\w+", re.UNICODE)
@@ -35,29 +36,6 @@ class Hit(NamedTuple):
     benchmark: str
     kind: str
     shared: str
-
-
-class Hub(NamedTuple):
-    """Where a benchmark's prompts are on the Hub: `column` holds a text, or chat messages."""
-
-    hub_id: str
-    column: str
-    splits: tuple[str, ...]
-
-
-BENCHMARKS: dict[str, Hub] = {
-    "rewardbench": Hub("allenai/reward-bench", "prompt", ("filtered",)),
-    "rewardbench2": Hub("allenai/reward-bench-2", "prompt", ("test",)),
-    "ppe-human-preference": Hub("lmarena-ai/PPE-Human-Preference-V1", "prompt", ("test",)),
-    "ppe-mmlu-pro": Hub("lmarena-ai/PPE-MMLU-Pro-Best-of-K", "prompt", ("train",)),
-    "ppe-math": Hub("lmarena-ai/PPE-MATH-Best-of-K", "prompt", ("train",)),
-    "ppe-gpqa": Hub("lmarena-ai/PPE-GPQA-Best-of-K", "prompt", ("train",)),
-    "ppe-ifeval": Hub("lmarena-ai/PPE-IFEval-Best-of-K", "prompt", ("train",)),
-    "ppe-mbpp-plus": Hub("lmarena-ai/PPE-MBPP-Plus-Best-of-K", "prompt", ("train",)),
-    "rm-bench": Hub("THU-KEG/RM-Bench", "prompt", ("train",)),
-    "judgebench": Hub("ScalerLab/JudgeBench", "question", ("gpt", "claude")),
-}
-"""RMB, LLMBar, EvalBiasBench and ReaLMistake have no such dataset: give a file of their rows."""
 
 
 def words(text: str) -> list[str]:
@@ -137,22 +115,25 @@ def prompts_of(path: str | Path) -> Iterator[str]:
         yield user_turns(row.request.query)[0]
 
 
-def hub_prompts(name: str, path: str | Path | None = None) -> Iterator[str]:
-    """The prompts of one of `BENCHMARKS`, from the Hub or a folder with its files.
+def benchmark_prompts(name: str, data: Path | None = None) -> Iterator[str]:
+    """The prompts that a benchmark judges (`modeling_grm.benchmarks`), each once: the users' last turns.
+
+    Args:
+        name: of `benchmarks.BENCHMARKS`.
+        data: a folder with its files, in the place of the Hub.
 
     Raises:
-        InvalidInput: an unknown name, a dataset that cannot be read, or one without the column.
-        ImportError: without datasets.
+        InvalidInput: an unknown name, rows that cannot be reached, or one that cannot be used: a gap would let a prompt
+            through.
+        ImportError: a package that the rows need.
     """
-    if name not in BENCHMARKS:
-        raise InvalidInput(f"benchmark: {name!r} is unknown; known are {', '.join(BENCHMARKS)}, or give a file")
-    known = BENCHMARKS[name]
-    for split in known.splits:
-        for row in load_rows(path or known.hub_id, split):
-            if known.column not in row:
-                raise InvalidInput(f"columns: {name} needs {known.column!r}; the rows have {sorted(row)}")
-            said = row[known.column]
-            yield said if isinstance(said, str) else user_turns(said)[0]
+    loaded = load_items(name, data=data)
+    broken = [f"{count} {reason}" for reason, count in loaded.dropped.items() if reason.startswith(UNUSABLE)]
+    if broken:
+        raise InvalidInput(
+            f"{name}: {', '.join(broken)}; a benchmark's prompts must all be readable: mend {loaded.where}"
+        )
+    return iter(dict.fromkeys(user_turns(item.request.query)[0] for item in loaded.items))
 
 
 def decontaminate(

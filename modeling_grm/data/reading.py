@@ -10,11 +10,14 @@ Every step says what it left out. Knows nothing about judges or trainers.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+from ..benchmarks import BENCHMARKS
 from ..types_grm import InvalidInput
-from .decontamination import BENCHMARKS, Benchmarks, decontaminate, hub_prompts, prompts_of, report_of
+from .decontamination import Benchmarks, benchmark_prompts, decontaminate, prompts_of, report_of
 from .filters import check_licences, solved, without
 from .preference import Preference, Report, unique
 from .sources import items_of
@@ -30,8 +33,8 @@ class DataArguments:
         format: of the rows, a name of `modeling_grm.data.converters.FORMATS`; found by their columns if left out.
         limit: that many rows of each, at most.
         allow_licences: beside apache-2.0 and mit; in the rows' own words.
-        benchmarks: whose prompts must not be trained on: files of rows, or names of
-            `modeling_grm.data.decontamination.BENCHMARKS`.
+        benchmarks: whose prompts must not be trained on: files of rows, or names of `grm bench --list`, with
+            `NAME=FOLDER` where the rows lie in a folder.
         ngram: so many words in a row, shared with a benchmark's prompt, are too many.
         reference_store: trajectories of a reference model; items that it gets right `reference_samples` times of as
             many are left out.
@@ -79,10 +82,15 @@ def _clean(items: list[Preference], args: DataArguments, said: dict[str, Any]) -
         return items
     benchmarks = Benchmarks(args.ngram)
     for name in args.benchmarks:
-        benchmarks.add(name, hub_prompts(name) if name in BENCHMARKS else prompts_of(name))
+        benchmarks.add(name, _prompts(name))
     items, removed = decontaminate(items, benchmarks)
     said["decontamination"] = report_of(benchmarks, removed)
     return items
+
+
+def _prompts(named: str) -> Iterator[str]:
+    name, _, folder = named.partition("=")
+    return benchmark_prompts(name, Path(folder) if folder else None) if name in BENCHMARKS else prompts_of(named)
 
 
 def _unsolved(items: list[Preference], args: DataArguments, said: dict[str, Any]) -> list[Preference]:

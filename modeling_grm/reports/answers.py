@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import runs
-from ..benchmarks.base import Item, Judged
+from ..benchmarks.base import Item, Judged, swapped
 from ..trajectories import read, settings_in
 from ..trajectories.samples import arrangement, response_hashes
 from ..types_grm import Critique, InvalidInput, Outcome
@@ -81,11 +81,14 @@ class Answers:
         judged: every item, with the vote in its own order of the responses.
         samples: k rows an item as `runs.load_runs` takes them, named by the item's id; empty for a judge without any.
         refused: why items were not judged -> how many.
+        apart: the two orders of each pair as judgements of their own (`orders_apart`), for an official metric that
+            counts both; empty where one vote an item stands for both.
     """
 
     judged: Sequence[Judged]
     samples: Sequence[Sample] = ()
     refused: Mapping[str, int] = field(default_factory=dict)
+    apart: Sequence[Judged] = ()
 
 
 def load_stored(folder: Path, settings: str | None = None, meta_model: str | None = None) -> Stored:
@@ -211,11 +214,25 @@ def critique_of(row: Sample) -> Critique:
 
 
 def votes_of(answers: Answers, k: int, ballot: Ballot) -> list[Judged]:
-    """The votes of the first `ballot.k` of the k samples that each item has."""
+    """The votes of the first `ballot.k` of the k samples that each item has; of each order where they are apart."""
     starts = range(0, len(answers.samples), k)
+    firsts = (answers.samples[start : start + ballot.k] for start in starts)
+    pairs = zip(answers.judged, firsts, strict=True)
+    if answers.apart:
+        return [shown for one, rows in pairs for shown in orders_apart(one.item, rows, ballot)]
+    return [replace(one, scores=_vote(rows, one.item.request.n, ballot)) for one, rows in pairs]
+
+
+def orders_apart(item: Item, rows: Sequence[Sample], ballot: Ballot) -> list[Judged]:
+    """A pair in each order in which its samples saw it, voted on by those alone; the other order is another item."""
+    seen: dict[tuple[int, ...], list[Sample]] = {}
+    for row in rows:
+        seen.setdefault(tuple(row["order"]), []).append(row)
+    own = tuple(range(item.request.n))
+    votes = {order: _vote(group, item.request.n, ballot) for order, group in sorted(seen.items())}
     return [
-        replace(one, scores=_vote(answers.samples[start : start + ballot.k], one.item.request.n, ballot))
-        for one, start in zip(answers.judged, starts, strict=True)
+        Judged(item, scores) if order == own else Judged(swapped(item), scores and scores[::-1])
+        for order, scores in votes.items()
     ]
 
 

@@ -39,6 +39,13 @@ HEURISTICS: dict[str, Callable[[Sequence[str]], tuple[float, ...]]] = {
 }
 """What needs no judge: scores from the number of characters, or from the place in the item's own order."""
 
+ORDERS = {
+    True: "both orders of each pair were judged, and each decides alone, as in the official code; what is counted our "
+    "way is the mean of both",
+    False: "the official code judges both orders of each pair; here one vote an item stands for both",
+}
+"""Whether the orders were judged apart -> what a report says of a benchmark whose protocol judges both."""
+
 
 def run_report(judge: Mapping[str, Any], parts: Sequence[Mapping[str, Any]], version: str) -> dict[str, Any]:
     """Everything that a run says: the judge, and each benchmark by name."""
@@ -87,7 +94,8 @@ def benchmark_report(
     if not answers.judged:
         raise InvalidInput(f"{name}: no items are left to report on; give a larger --limit or another --subset")
     about = benchmarks.BENCHMARKS[name]
-    resamples = enough(len(answers.judged))
+    counted = answers.apart or answers.judged
+    resamples = enough(len(counted))
     report: dict[str, Any] = {
         "benchmark": name,
         "hub_id": list(about.hub_id),
@@ -101,9 +109,10 @@ def benchmark_report(
         "refused": dict(answers.refused),
         "vote": None if ballot is None else ballot.to_dict(),
         "resamples": resamples,
-        **spread(lambda some: benchmarks.official(name, some), answers.judged, resamples, seed),
+        **spread(lambda some: benchmarks.official(name, some), counted, resamples, seed),
         "heuristics": heuristics(name, answers.judged),
     }
+    report["notes"] += [ORDERS[bool(answers.apart)]] if about.both_orders else []
     report["risk_coverage"] = _risk(answers)
     if ballot is not None and answers.samples:
         report |= _sampled(name, answers, ballot, seed)

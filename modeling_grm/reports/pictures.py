@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ..plots import COLOURS, INK, STYLE, _library, _save, curve, slots
+from ..plots import COLOURS, INK, curve, drawing, slots
 
 Figures = Mapping[str, Any]
 KIND = ".png"
@@ -37,11 +37,8 @@ def draw(part: Figures, folder: Path) -> list[Path]:
 @contextmanager
 def _axes(path: Path, title: str, width: float = 5.2, height: float = 3.8) -> Iterator[Any]:
     """Axes to draw on; saved behind the block."""
-    library = _library()
-    with library.rc_context(STYLE):
-        figure = library.figure(figsize=(width, height), layout="constrained")
+    with drawing(path, title, width, height) as figure:
         yield figure.subplots()
-        _save(figure, path, title)
 
 
 def _accuracy(part: Figures, path: Path, title: str) -> None:

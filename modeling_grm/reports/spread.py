@@ -38,7 +38,7 @@ def spread(official: Official, judged: Sequence[Judged], resamples: int = RESAMP
     """The official report with a 95% interval beside each figure (percentiles, Efron and Tibshirani 1993, ch. 13).
 
     Where all drawn sets say the same share, the bootstrap would be a point and Wilson's score interval over the rows
-    stands in its place. Figures that are not there in the report (no such rows) have none.
+    (of the whole: the units) stands in its place. Figures that are not there in the report (no such rows) have none.
 
     Args:
         official: judged items -> the report.
@@ -50,7 +50,8 @@ def spread(official: Official, judged: Sequence[Judged], resamples: int = RESAMP
     for some in _draws(judged, resamples, np.random.default_rng(seed)):
         for path, value in _numbers(official(some)):
             drawn.get(path, []).append(value)
-    return {name: _with_ends(part, (name,), drawn, len(judged)) for name, part in report.items()}
+    units = len({one.item.unit for one in judged})
+    return {name: _with_ends(part, (name,), drawn, units) for name, part in report.items()}
 
 
 def _numbers(report: Mapping[str, Any]) -> Iterator[tuple[Path, float]]:
