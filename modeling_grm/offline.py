@@ -29,6 +29,7 @@ POINT = {
     "tie_rate": "ties",
     "tokens": "tokens",
 }
+GAIN = {"gain": "gain", "gain_low": "95% from", "gain_high": "to"}
 Folder = Annotated[
     str, typer.Argument(help="A folder that `grm score --store` has written, or hf://datasets/org/name of one.")
 ]
@@ -87,6 +88,9 @@ def revote(
         str,
         typer.Option(help="A tie with the labelled best: half (1/m, a random choice in expectation), wrong, random."),
     ] = "half",
+    against: Annotated[
+        str | None, typer.Option(help="One of the rules: also what each point gains over it, with a paired interval.")
+    ] = None,
     quorum: Quorum = 0.5,
     seed: Annotated[int, typer.Option(help="Of subsets and bootstrap.")] = 0,
     settings: Settings = None,
@@ -108,7 +112,8 @@ def revote(
     runs = stored_runs(folder, settings, meta_model)
     k_metas = whole_numbers("k_meta", k_meta) if k_meta else [None]
     rules = [name.strip() for name in rule.split(",")]
-    points = curves(runs, whole_numbers("k", k), rules, k_metas, ties=ties, quorum=quorum, seed=seed)
+    sizes = whole_numbers("k", k)
+    points = curves(runs, sizes, rules, k_metas, ties=ties, quorum=quorum, seed=seed, against=against)
     report: dict[str, Any] = {"store": str(folder), "points": points, "excluded": runs.excluded}
     if bias:
         report["position_bias"] = position_bias(runs, seed=seed)
@@ -118,6 +123,8 @@ def revote(
         typer.echo(json.dumps(report))
         return
     print_rows(f"{points[0]['items']} items of {folder}; ties: {ties}", POINT, points)
+    if against:
+        print_rows(f"gain over {against}, on the same items", {"curve": "vote", "k": "k"} | GAIN, points)
     left = {reason: count for reason, count in runs.excluded.items() if count}
     if left:
         ERR.print("not counted: " + ", ".join(f"{count} with {reason}" for reason, count in left.items()), markup=False)

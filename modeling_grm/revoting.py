@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .ballots import Ballots, ballots
-from .bootstrap import intervals, ratios
+from .bootstrap import intervals, ratios, resampled, tails
 from .rules_grm import default_k_meta, find_rule
 from .runs import Bools, Floats, Group, Ints, Runs
 from .subsets import count, draws, subsets
@@ -55,6 +55,7 @@ def revote(
     samples: int = SAMPLES,
     resamples: int = 1000,
     seed: int = 0,
+    against: str | None = None,
 ) -> list[dict[str, Any]]:
     """The points of one curve a rule (and a k_meta, where the rule ranks its samples), as plain JSON.
 
@@ -70,6 +71,8 @@ def revote(
         samples: subsets drawn for an item where there are more than twice as many; else all of them are taken.
         resamples: of the bootstrap.
         seed: of all draws.
+        against: one of `rules`, without k_meta: every point also gets its `gain` in accuracy over it at the same k,
+            with `gain_low` and `gain_high`, its paired interval over items.
 
     Returns:
         `accuracy` counts an abstention as wrong (the strict accuracy); `low` and `high` are its 95% bootstrap interval
@@ -80,9 +83,10 @@ def revote(
 
     Raises:
         InvalidInput: k above the stored K, a store with unequal K or with gaps, no labelled item, an unknown rule or
-            tie policy, a rule for which no sample has what it needs.
+            tie policy, a rule for which no sample has what it needs, or `against` is no rule of these.
     """
     how = _How(ties, quorum, samples, seed)
+    _check_against(against, rules)
     _check_settings(ks, k_metas, how)
     _check_store(runs, max(ks))
     groups = runs.labelled
@@ -95,7 +99,10 @@ def revote(
         for k in ks
     ]
     exact = {k: all(_is_exact(group, k, samples) for group in groups) for k in ks}
-    rows = _rows(points, np.concatenate(by_k), exact, resamples, seed)
+    figures = np.concatenate(by_k)
+    rows = _rows(points, figures, exact, resamples, seed)
+    if against:
+        rows = _with_gains(rows, points, against, figures[:, FIGURES.index("credit")].T, resamples, seed)
     return [rows[points.index((curve, k))] for curve in curves for k in ks if (curve, k) in points]
 
 
@@ -138,6 +145,12 @@ def _check_settings(ks: Sequence[int], k_metas: Sequence[int | None], how: _How)
     _require(how.ties in TIES, f"ties: {how.ties!r} is not known; known are {', '.join(TIES)}")
     _require(0 < how.quorum <= 1, f"quorum: {how.quorum!r} is not usable; give a share in (0, 1]")
     _require(how.samples >= 1, f"samples: {how.samples!r} is not usable; give at least 1")
+
+
+def _check_against(against: str | None, rules: Sequence[str]) -> None:
+    plain = [rule for rule in rules if not find_rule(rule).rank]
+    said = f"against: {against!r} is not one of the rules that all samples vote under: {', '.join(plain) or 'none'}"
+    _require(against is None or against in plain, said)
 
 
 def _check_store(runs: Runs, k: int) -> None:
@@ -258,4 +271,24 @@ def _rows(
             "exact": exact[k],
         }
         for at, (curve, k) in enumerate(points)
+    ]
+
+
+def _with_gains(
+    rows: list[dict[str, Any]],
+    points: Sequence[tuple[_Curve, int]],
+    against: str,
+    credit: Floats,
+    resamples: int,
+    seed: int,
+) -> list[dict[str, Any]]:
+    """The points with what they gain over the rule at the same k; [items, points] credits are resampled as one."""
+    base = [points.index((_Curve(against), k)) for _, k in points]
+    ones = np.ones_like(credit)
+    gains = ratios(credit, ones) - ratios(credit, ones)[base]
+    drawn = resampled(credit, ones, resamples=resamples, seed=seed)
+    ends = [tails(column) for column in (drawn - drawn[:, base]).T]
+    return [
+        {**row, "gain": float(gain), "gain_low": low, "gain_high": high}
+        for row, gain, (low, high) in zip(rows, gains, ends, strict=True)
     ]

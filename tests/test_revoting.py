@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from stored import as_critique, stored_item
 
 from modeling_grm import revoting
-from modeling_grm.revoting import TIES, revote
+from modeling_grm.pairing import paired
+from modeling_grm.revoting import TIES, item_credits, revote
 from modeling_grm.rules_grm import RULES, find_rule
 from modeling_grm.runs import load_runs
 from modeling_grm.subsets import subsets
@@ -234,6 +235,24 @@ def test_gaps_are_refused() -> None:
     rows = [row for row in store([(2, 8)] * 3) if row["sample"] != 3]
     with pytest.raises(InvalidInput, match="3 items lack some of their first 7 samples"):
         revote(load_runs(rows), [2])
+
+
+def test_a_gain_is_the_paired_difference_at_the_same_k() -> None:
+    runs = load_runs(store([(2, 8)] * 40, seed=3))
+    points = revote(runs, [2, 8], ["sum", "length_topk"], [None, 1], against="sum")
+    assert [point["gain"] for point in points if point["rule"] == "sum"] == [0.0, 0.0]
+    at_eight = next(point for point in points if (point["curve"], point["k"]) == ("length_topk", 8))
+    credits = [item_credits(runs, 8, rule) for rule in ("sum", "length_topk")]
+    found = paired(*credits, sorted(credits[0]))
+    assert at_eight["gain"] == pytest.approx(found["difference"])
+    assert (at_eight["gain_low"], at_eight["gain_high"]) == pytest.approx((found["low"], found["high"]))
+    assert "gain" not in revote(runs, [2])[0]
+
+
+@pytest.mark.parametrize("against", ["majority", "length_topk", "nothing"])
+def test_a_gain_needs_a_plain_rule_among_those_asked_for(against: str) -> None:
+    with pytest.raises(InvalidInput, match=f"against: '{against}' is not one of the rules that all samples vote under"):
+        revote(load_runs(store([(2, 2)])), [2], ["sum", "length_topk"], against=against)
 
 
 def test_the_tie_policies_are_those_named() -> None:

@@ -3,16 +3,16 @@
     query       flip, add 3: a4b7c1d9
     responses   a8b5c1d3, a8b5c1d4
     judgement   Specific Criteria: flip, add 3 (100%)
-                Analysis: flip: a5b2c8d0, add 3: a8b5c1d3
-                Response 1: a=b=c=d=
-                Response 2: a=b=c=dx
-                Scores: \\boxed{9, 6}
+                Analysis: flip: a5b2c8d0, add 3: a8b5c1?d4
+                Response 1: a=b=c=dx
+                Response 2: a=b=c=d=
+                Scores: \\boxed{6, 9}
 
 The principle names the operations, the critique does them one after the other and marks each response digit by digit,
 and a score is 9 less 3 for each mark. `demonstration` is a careless teacher's: where the responses disagree it
 sometimes believes one of them instead of working the digit out, and mostly where that one forgot the second operation.
 So it is right two times in three; some items it gets wrong most of the time, which no vote can mend; and its text shows
-where it was careless.
+what it only believed, by a question mark: that is what a meta RM can learn.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def _text(digits: list[int]) -> str:
 
 
 def _digits(text: str) -> list[int]:
-    return [int(digit) for digit in text[1::2]]
+    return [int(sign) for sign in text if sign.isdigit()]
 
 
 def item(random: Random) -> dict[str, Any]:
@@ -135,18 +135,21 @@ def _marks(response: str, answer: str) -> str:
 
 
 def careless(random: Random, row: dict[str, Any]) -> list[str]:
-    """The digits after each operation, as the teacher works them out."""
+    """The digits after each operation, as the teacher works them out, or believes: those have a question mark."""
     steps = row["meta"]["steps"]
     before = _digits(steps[-2]) if len(steps) > 1 else [-1] * len(_digits(steps[-1]))
     seen = zip(*map(_digits, row["responses"]), strict=True)
-    last = [_believed(random, *at) for at in zip(before, _digits(steps[-1]), seen, strict=True)]
-    return [*steps[:-1], _text(last)]
+    believed = [_believed(random, *at) for at in zip(before, _digits(steps[-1]), seen, strict=True)]
+    worked_out = (f"{place}{digit}" for place, digit in zip(PLACES, _digits(steps[-1]), strict=False))
+    pairs = zip(PLACES, worked_out, believed, strict=False)
+    return [*steps[:-1], "".join(own if digit is None else f"?{place}{digit}" for place, own, digit in pairs)]
 
 
-def _believed(random: Random, before: int, right: int, seen: tuple[int, ...]) -> int:
+def _believed(random: Random, before: int, right: int, seen: tuple[int, ...]) -> int | None:
+    """The digit that the teacher takes from a response, None where it works the digit out."""
     if before != right and before in seen and random.random() < TEMPTED:
         return before
-    return random.choice(seen) if len(set(seen)) > 1 and random.random() < SLIP else right
+    return random.choice(seen) if len(set(seen)) > 1 and random.random() < SLIP else None
 
 
 def demonstration(random: Random, row: dict[str, Any]) -> dict[str, Any]:
