@@ -63,7 +63,9 @@ def tails(drawn: Floats) -> tuple[float, float]:
 
 
 def wilson(share: float, items: int) -> tuple[float, float]:
-    """95% score interval of a share of that many items (Wilson 1927)."""
+    """95% score interval of a share of that many items (Wilson 1927); all of 0..1 where there are none."""
+    if not items:
+        return 0.0, 1.0
     spread = Z * sqrt(share * (1 - share) / items + Z**2 / (4 * items**2))
     middle, scale = share + Z**2 / (2 * items), 1 + Z**2 / items
     return min(share, (middle - spread) / scale), max(share, (middle + spread) / scale)

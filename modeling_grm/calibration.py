@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from .bootstrap import wilson
 from .confidence_grm import calibrated, clipped
 from .stopping_grm import Sample, Stopping, Thresholds, best_of, decide, margin_of
 from .types_grm import InvalidInput
@@ -40,15 +41,6 @@ def runs_of(scores: np.ndarray) -> list[Run]:
     return [
         Run(scores.shape[2], [None if np.isnan(row).any() else tuple(row.tolist()) for row in item]) for item in scores
     ]
-
-
-def wilson(share: float, count: int, z: float = 1.96) -> list[float]:
-    """95% interval of a share of `count` items (Wilson 1927): it does not shrink to a point at 0 or 1."""
-    if count == 0:
-        return [0.0, 1.0]
-    centre = share + z * z / (2 * count)
-    spread = z * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
-    return [max(0.0, (centre - spread) / (1 + z * z / count)), min(1.0, (centre + spread) / (1 + z * z / count))]
 
 
 def folds_of(count: int, folds: int = FOLDS, seed: int = 0) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -153,7 +145,7 @@ def stopping_report(runs: Sequence[Run], rules: Sequence[Stopping]) -> dict[str,
         "items": len(runs),
         "flips": flips,
         "flip_rate": flips / max(1, len(runs)),
-        "ci95": wilson(flips / max(1, len(runs)), len(runs)),
+        "ci95": list(wilson(flips / max(1, len(runs)), len(runs))),
         "samples": used / max(1, len(runs)),
         "share": used / max(1, whole),
         "reasons": dict(reasons),
@@ -350,7 +342,7 @@ def threshold_for_risk(
     if not fit:
         return None
     picked = {name: curve[name][fit[-1]] for name in ("threshold", "coverage", "risk")}
-    return {**picked, "ci95": wilson(picked["risk"], round(picked["coverage"] * curve["items"]))}
+    return {**picked, "ci95": list(wilson(picked["risk"], round(picked["coverage"] * curve["items"])))}
 
 
 def confidence_report(raw: Sequence[float | None], correct: Sequence[float], seed: int = 0) -> dict[str, Any]:

@@ -44,6 +44,11 @@ def test_a_perfect_score_is_no_point(share: float) -> None:
     assert effect[0] == share, "an effect that is the same everywhere is no share"
 
 
+def test_wilson_interval() -> None:
+    assert wilson(0.0, 0) == (0.0, 1.0)
+    assert wilson(1.0, 100) == pytest.approx((0.963, 1.0), abs=1e-3)
+
+
 def test_large_stores_are_resampled_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     values = np.random.default_rng(0).random((50, 2))
     whole = intervals(values, np.ones_like(values), seed=3)

@@ -32,7 +32,6 @@ from modeling_grm.calibration import (
     runs_of,
     stopping_report,
     threshold_for_risk,
-    wilson,
     worst_level,
 )
 from modeling_grm.confidence_grm import calibrated, raw_confidence
@@ -279,11 +278,6 @@ def test_threshold_for_a_wanted_risk() -> None:
     assert (found["threshold"], found["coverage"]) == (0.7, 0.75)
     assert found["ci95"][1] > 0.3, "three right answers prove little"
     assert threshold_for_risk([0.9], [0], 0.1) is None
-
-
-def test_wilson_interval() -> None:
-    assert wilson(0.0, 0) == [0.0, 1.0]
-    assert wilson(1.0, 100) == pytest.approx([0.963, 1.0], abs=1e-3)
 
 
 def test_every_item_is_held_out_once() -> None:

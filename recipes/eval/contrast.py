@@ -10,13 +10,13 @@ from __future__ import annotations
 import argparse
 import gzip
 import json
-import math
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from modeling_grm.bootstrap import wilson
 from modeling_grm.loading import load
 
 HEURISTICS: dict[str, Callable[[dict[str, Any]], list[float]]] = {
@@ -34,11 +34,9 @@ def credit(scores: Sequence[float] | None, best: int) -> float:
     return 1 / len(top) if best in top else 0.0
 
 
-def interval(values: Sequence[float], z: float = 1.96) -> list[float]:
+def interval(values: Sequence[float]) -> list[float]:
     """95% Wilson interval of a share: unlike a bootstrap it does not shrink to a point where every item is right."""
-    n, mean = len(values), sum(values) / len(values)
-    centre, spread = mean + z * z / (2 * n), z * math.sqrt(mean * (1 - mean) / n + z * z / (4 * n * n))
-    return [round((centre + side * spread) / (1 + z * z / n), 3) for side in (-1, 1)]
+    return [round(end, 3) for end in wilson(sum(values) / len(values), len(values))]
 
 
 def summary(credits: Sequence[float]) -> dict[str, Any]:

@@ -28,7 +28,8 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from modeling_grm.calibration import Run, cross_fitted_stopping, wilson
+from modeling_grm.bootstrap import wilson
+from modeling_grm.calibration import Run, cross_fitted_stopping
 from modeling_grm.stopping_grm import Sample, Stopping, evidence, leader_of, required, settled, totals_of
 
 SCORES = Path(__file__).resolve().parent.parent / "data" / "judge_scores.jsonl.gz"
