@@ -1,6 +1,7 @@
 """A checkpoint as something to train: its model, tokenizer and settings, and how a trained judge is saved.
 
-    judge = trainable("Qwen/Qwen2.5-1.5B-Instruct", template="compact", lora_r=16)
+    found = prepared("Qwen/Qwen2.5-1.5B-Instruct", template="compact")
+    judge = with_weights(found, lora_r=16)
     trainer = SFTTrainer(judge.model, ..., processing_class=judge.tokenizer, peft_config=judge.peft)
     save_judge(trainer, judge, Path("runs/mine"))  # `grm score --model runs/mine`
 
@@ -19,7 +20,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from .configuration_grm import GRMConfig
 from .embedded import embedded_judge
-from .generation_grm import check_tokenizer
+from .generation_grm import check_tokenizer, context_length
 from .known_grm import KNOWN, settings_of
 from .loading import ADAPTER_SETTINGS, adapter_base, configured
 from .meta_rm_grm import EAGER
@@ -32,10 +33,12 @@ FITTED = ("stopping", "confidence", "min_confidence", "meta_rm")
 
 @dataclass(frozen=True)
 class Prepared:
-    """A checkpoint before its weights are read: where it is, its tokenizer, and the settings of what it becomes."""
+    """A checkpoint before its weights are read: where it is, its tokenizer, the tokens that it reads at most, and the
+    settings of what it becomes."""
 
     name: str
     tokenizer: Any
+    context: int
     settings: GRMConfig
 
 
@@ -70,14 +73,7 @@ def prepared(model: str | None, *, template: str | None = None, chat_template: s
     settings = _settings(name, getattr(config, "grm", None), template)
     _give_chat_template(tokenizer, chat_template)
     check_tokenizer(tokenizer)
-    return Prepared(name, tokenizer, settings)
-
-
-def trainable(
-    model: str | None, *, template: str | None = None, lora_r: int = 0, dtype: Mapping[str, Any] | None = None
-) -> Trainable:
-    """A checkpoint with its weights: see `prepared` and `with_weights`."""
-    return with_weights(prepared(model, template=template), lora_r, dtype)
+    return Prepared(name, tokenizer, context_length(config), settings)
 
 
 def with_weights(judge: Prepared, lora_r: int = 0, options: Mapping[str, Any] | None = None) -> Trainable:
@@ -100,7 +96,7 @@ def with_weights(judge: Prepared, lora_r: int = 0, options: Mapping[str, Any] | 
         from peft import PeftModel
 
         model = PeftModel.from_pretrained(model, judge.name, is_trainable=True)
-    return Trainable(judge.name, judge.tokenizer, judge.settings, model, _lora(lora_r))
+    return Trainable(judge.name, judge.tokenizer, judge.context, judge.settings, model, _lora(lora_r))
 
 
 def _weights(name: str, options: dict[str, Any]) -> Any:

@@ -28,11 +28,11 @@ from modeling_grm.data.filters import judgeable
 from modeling_grm.data.groups import rollout_groups
 from modeling_grm.data.preference import Preference, Report
 from modeling_grm.data.reading import DataArguments, training_items
-from modeling_grm.generation_grm import check_length, context_length, encode
+from modeling_grm.generation_grm import check_length, encode
 from modeling_grm.prompts_grm import render
 from modeling_grm.recipes import last_checkpoint, script
 from modeling_grm.rewards import spct_reward
-from modeling_grm.trainable import Trainable, save_judge, trainable
+from modeling_grm.trainable import Prepared, prepared, save_judge, with_weights
 from modeling_grm.types_grm import InvalidInput
 
 
@@ -92,13 +92,13 @@ def fitting(items: list[Preference], args: RecipeArguments, room: Any, report: R
     return kept
 
 
-def room_for(judge: Trainable, config: SPCTConfig) -> Any:
+def room_for(judge: Prepared, config: SPCTConfig) -> Any:
     """Refuses an item whose prompt leaves no room for a rollout."""
-    context, new = context_length(judge.model), int(config.max_completion_length or 0)
+    new = int(config.max_completion_length or 0)
 
     def check(item: Preference, template: str) -> None:
         messages = render(item.request, range(item.request.n), template)
-        check_length(len(encode(judge.tokenizer, messages)), new, context)
+        check_length(len(encode(judge.tokenizer, messages)), new, judge.context)
 
     return check
 
@@ -123,9 +123,10 @@ def main(args: RecipeArguments, config: SPCTConfig) -> None:
     rollouts = rollout_func(args, config)
     report, said = Report(), dict[str, Any]()
     items = training_items(args, report, said)
-    judge = trainable(args.model, template=args.template, lora_r=args.lora_r, dtype=config.model_init_kwargs)
-    args.template = judge.settings.template
-    items = fitting(items, args, room_for(judge, config), report)
+    found = prepared(args.model, template=args.template)
+    args.template = found.settings.template
+    items = fitting(items, args, room_for(found, config), report)
+    judge = with_weights(found, args.lora_r, config.model_init_kwargs)
     said |= {"judge": judge.name, "items": len(items), "passes": passes(config, len(items)), **report.to_dict()}
     print(json.dumps(said), flush=True)
     rows = build_dataset(items, args, config)
