@@ -158,7 +158,7 @@ def _visible(lengths: Sequence[int], width: int, device: Any) -> Any:
     return (torch.arange(width, 0, -1, device=device) <= torch.tensor(lengths, device=device)[:, None]).long()
 
 
-def _cache_argument(model: Any) -> str:
+def cache_argument(model: Any) -> str:
     """The name under which a model's `forward` takes its cache: transformers 5.24 renamed it."""
     bare = model.get_base_model() if hasattr(model, "get_base_model") else model
     return "cache" if "cache" in signature(bare.forward).parameters else "past_key_values"
@@ -167,7 +167,7 @@ def _cache_argument(model: Any) -> str:
 def _forward(model: Any, ids: Any, mask: Any, cache: Any) -> Any:
     """Read `ids`, the last columns under `mask`, into the cache; the last column's logits, (rows, vocabulary)."""
     positions = (mask.cumsum(-1) - 1).clamp(min=0)[:, -ids.shape[1] :]
-    where = {"attention_mask": mask, "position_ids": positions, _cache_argument(model): cache, "use_cache": True}
+    where = {"attention_mask": mask, "position_ids": positions, cache_argument(model): cache, "use_cache": True}
     return model(input_ids=ids, **where, logits_to_keep=1).logits[:, -1]
 
 
@@ -237,7 +237,7 @@ class SharedPrompts:
         """Logits behind each row's new token, (rows,) -> (rows, vocabulary)."""
         positions = torch.tensor([[self.lengths[at] + self.steps] for at in self.prompt_of], device=self.model.device)
         self.steps, self.biases = self.steps + 1, {}
-        where = {"position_ids": positions, _cache_argument(self.model): self.cache, "use_cache": True}
+        where = {"position_ids": positions, cache_argument(self.model): self.cache, "use_cache": True}
         with _attention(self.model, ATTENTION):
             return self.model(input_ids=tokens[:, None], **where, shared_prompts=self).logits[:, -1]
 

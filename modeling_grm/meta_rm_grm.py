@@ -18,13 +18,15 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from enum import Enum
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
+from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer, DynamicCache
 from transformers.utils import cached_file, find_adapter_config_file
 
+from .decoding_grm import cache_argument
 from .generation_grm import context_length
 from .judged_grm import ADAPTER_FILE, KEY, check_about, check_template, encode_judged, judged_messages, shortest
 from .types_grm import Critique, InvalidInput, Outcome, Request
@@ -176,12 +178,24 @@ class MetaRM:
                 self._failed(Unrated.TOO_LONG, f"{len(ids):,} tokens > context {self.context:,}")
             else:
                 rows[at] = ids
-        turn = sorted(rows, key=lambda at: len(rows[at]))
-        for start in range(0, len(turn), self.batch_size):
-            batch = turn[start : start + self.batch_size]
+        for batch in self.batches(rows):
             for at, logit in zip(batch, self._rated([rows[at] for at in batch]), strict=True):
                 ratings[at] = self._checked(logit)
         return ratings
+
+    def batches(self, rows: Mapping[int, Sequence[int]]) -> list[list[int]]:
+        """Which judgements are read at once: those of one prompt, and of the others those of like length."""
+        groups: list[list[int]] = []
+        for at in sorted(rows, key=lambda at: list(rows[at])):
+            last = groups[-1] if groups else []
+            if 0 < len(last) < self.batch_size and 2 * _alike([rows[last[0]], rows[at]]) >= len(rows[at]):
+                last.append(at)
+            else:
+                groups.append([at])
+        alone = sorted((at for group in groups if len(group) == 1 for at in group), key=lambda at: len(rows[at]))
+        return [group for group in groups if len(group) > 1] + [
+            alone[start : start + self.batch_size] for start in range(0, len(alone), self.batch_size)
+        ]
 
     def check(self, request: Request, max_new_tokens: int) -> None:
         """Refuse a request whose judgements may not fit.
@@ -225,16 +239,42 @@ class MetaRM:
 
     @torch.inference_mode()
     def pooled(self, rows: Sequence[Sequence[int]]) -> Any:
-        """What the head reads of judgements given as token ids: their last hidden states, (rows, width)."""
-        device = next(self.head.parameters()).device
-        ids, mask = _padded(rows, self.pad or 0, getattr(self.tokenizer, "padding_side", "right"), device)
-        positions = (mask.cumsum(-1) - 1).clamp(min=0)
-        real = mask if self.pad is None else mask * (ids != self.pad)
-        last = (real * torch.arange(ids.shape[1], device=device)).argmax(-1)
+        """What the head reads of judgements given as token ids: their last hidden states, (rows, width).
+
+        Where rows begin alike for half their length or more, as judgements of one prompt do, that part is read once.
+        """
+        ends = [last_real(row, self.pad) for row in rows]
+        shared = min(_alike(rows), *ends)
         with self._active():
-            asked = {"input_ids": ids, "attention_mask": mask, "position_ids": positions, "use_cache": False}
-            hidden = self.backbone(**asked).last_hidden_state
-        return hidden[torch.arange(len(rows), device=device), last]
+            if len(rows) > 1 and 2 * shared >= max(map(len, rows)):
+                hidden, starts = self._branched(rows, shared), [-shared] * len(rows)
+            else:
+                side = getattr(self.tokenizer, "padding_side", "right")
+                hidden = self._read(*_padded(rows, self.pad or 0, side, self._device))
+                starts = [hidden.shape[1] - len(row) if side == "left" else 0 for row in rows]
+        return hidden[range(len(rows)), [start + end for start, end in zip(starts, ends, strict=True)]]
+
+    @property
+    def _device(self) -> Any:
+        return next(self.head.parameters()).device
+
+    def _read(self, ids: Any, mask: Any, cache: Any = None) -> Any:
+        """Hidden states of `ids`, the last columns under `mask`."""
+        positions = (mask.cumsum(-1) - 1).clamp(min=0)[:, -ids.shape[1] :]
+        asked = {"input_ids": ids, "attention_mask": mask, "position_ids": positions, "use_cache": cache is not None}
+        return self.backbone(**asked, **({} if cache is None else {self._cache: cache})).last_hidden_state
+
+    @cached_property
+    def _cache(self) -> str:
+        return cache_argument(self.backbone)
+
+    def _branched(self, rows: Sequence[Sequence[int]], shared: int) -> Any:
+        """Hidden states of what follows the shared part."""
+        cache = DynamicCache(config=self.backbone.config)
+        self._read(*_padded([rows[0][:shared]], 0, "right", self._device), cache)
+        cache.batch_repeat_interleave(len(rows))
+        ids, mask = _padded([row[shared:] for row in rows], self.pad or 0, "right", self._device)
+        return self._read(ids, torch.cat([mask.new_ones(len(rows), shared), mask], dim=1), cache)
 
 
 def adapter_base(name: str) -> str | None:
@@ -316,6 +356,18 @@ def _padded(rows: Sequence[Sequence[int]], pad: int, side: str, device: Any) -> 
         place = slice(width - len(row), width) if side == "left" else slice(0, len(row))
         ids[at, place], mask[at, place] = torch.tensor(row), 1
     return ids.to(device), mask.to(device)
+
+
+def _alike(rows: Sequence[Sequence[int]]) -> int:
+    """With how many ids all rows begin alike."""
+    first, last = min(rows, key=list), max(rows, key=list)  # whatever these two share, those between them share too
+    differ = (at for at, (a, b) in enumerate(zip(first, last, strict=False)) if a != b)
+    return next(differ, min(len(first), len(last)))
+
+
+def last_real(row: Sequence[int], pad: int | None) -> int:
+    """Where a row's last token that is no padding stands, 0 where there is none."""
+    return next((at for at in range(len(row) - 1, -1, -1) if row[at] != pad), 0)
 
 
 def _adapted(model: Any) -> list[Any]:

@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from peft import LoraConfig, get_peft_model
 from tiny import SIZES, tiny_model, tiny_tokenizer
 from tiny_judge import save_tiny
@@ -54,6 +56,9 @@ def classifier(kind: str = "llama", seed: int = 0, **changed: Any) -> Any:
     return model.eval()
 
 
+ONE = classifier()
+
+
 def saved(folder: Path, model: Any = None, **about: Any) -> Path:
     model = model or classifier()
     if about:
@@ -92,6 +97,33 @@ def test_a_batch_of_different_lengths_rates_as_one_by_one(kind: str, side: str) 
     alone = [MetaRM(model, tokenizer)([pair])[0] for pair in pairs]
     assert together == pytest.approx(alone, abs=1e-5)
     assert len({round(logit or 0, 3) for logit in alone}) == 4
+
+
+@pytest.mark.parametrize("kind", ["llama", "gemma2"])
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_judgements_of_one_prompt_read_it_once_and_rate_as_one_by_one(kind: str, side: str) -> None:
+    tokenizer = tiny_tokenizer()
+    tokenizer.padding_side = side
+    meta = MetaRM(classifier(kind), tokenizer, batch_size=8)
+    prompt = [9, 10, 11, 12, 13, 14, 15, 16, 17, 18]
+    rows = [prompt + tail for tail in ([9], [12, 3], [9, 9, 15, 3], [16, 17, 18, 9, 10, 11, 3])]
+    read = []
+    meta.backbone.embed_tokens.register_forward_hook(lambda _, inputs, __: read.append(inputs[0].numel()))
+    together = meta.logits(rows)
+    assert read == [len(prompt), 4 * 7]
+    assert together == pytest.approx([meta.logits([row])[0] for row in rows], abs=1e-5)
+    assert len({round(logit, 3) for logit in together}) == 4
+
+
+@given(st.lists(st.lists(st.integers(1, 3), min_size=1, max_size=6), min_size=1, max_size=9), st.integers(1, 4))
+def test_every_judgement_is_in_one_batch(rows: list[list[int]], size: int) -> None:
+    meta = MetaRM(ONE, tiny_tokenizer(), batch_size=size)
+    batches = meta.batches(dict(enumerate(rows)))
+    assert sorted(at for batch in batches for at in batch) == list(range(len(rows)))
+    assert all(len(batch) <= size for batch in batches)
+    together = [logit for batch in batches for logit in meta.logits([rows[at] for at in batch])]
+    alone = [meta.logits([rows[at]])[0] for batch in batches for at in batch]
+    assert together == pytest.approx(alone, abs=1e-5)
 
 
 def test_it_is_the_classifiers_own_logit() -> None:

@@ -7,14 +7,14 @@ Token ids go in, as `meta_rm_grm` makes them; judgements of one request share th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
 from transformers import AutoTokenizer
 
 from ..generation_grm import context_length
-from ..meta_rm_grm import MetaRM, adapter_base, described
+from ..meta_rm_grm import MetaRM, adapter_base, described, last_real
 from ..types_grm import InvalidInput
 from .vllm import import_vllm
 
@@ -48,16 +48,18 @@ class VLLMMetaRM(MetaRM):
         defaults = {"runner": "pooling", "enable_prefix_caching": True}
         return import_vllm().LLM(model=self.name_or_path, **{**defaults, **self.engine_args})
 
+    def batches(self, rows: Mapping[int, Sequence[int]]) -> list[list[int]]:
+        """Judgements of one prompt side by side; vLLM shares what is alike by itself."""
+        turn = sorted(rows, key=lambda at: list(rows[at]))
+        return [turn[start : start + self.batch_size] for start in range(0, len(turn), self.batch_size)]
+
     def logits(self, rows: Sequence[Sequence[int]]) -> list[float]:
         """Raw logits of judgements given as token ids, read where transformers reads them."""
-        asked = [{"prompt_token_ids": self._read(row)} for row in rows]
+        asked = [{"prompt_token_ids": self._real(row)} for row in rows]
         params = import_vllm().PoolingParams(use_activation=False)
         outputs = self.llm.classify(asked, pooling_params=params, use_tqdm=False)
         return [float(output.outputs.probs[0]) for output in outputs]
 
-    def _read(self, row: Sequence[int]) -> list[int]:
+    def _real(self, row: Sequence[int]) -> list[int]:
         """The ids up to the token whose state is pooled: vLLM takes the last one, transformers the last no padding."""
-        end = len(row)
-        while end > 1 and row[end - 1] == self.pad:
-            end -= 1
-        return list(row[:end])
+        return list(row[: last_real(row, self.pad) + 1])

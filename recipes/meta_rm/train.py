@@ -99,14 +99,16 @@ def fit_head(model: Any, tokenizer: Any, parts: dict[str, list[Example]], batch_
 
 
 def states_of(meta: MetaRM, part: list[Example]) -> tuple[torch.Tensor, torch.Tensor]:
-    """(pooled states, correct) of examples; like lengths together."""
-    turn = sorted(part, key=lambda example: len(example.ids))
-    batches = range(0, len(turn), meta.batch_size)
-    found = [
-        meta.pooled([example.ids for example in turn[start : start + meta.batch_size]]).float().cpu()
-        for start in tqdm(batches, desc="states for the head", unit="batch", disable=None)
-    ]
-    return torch.cat(found), torch.tensor([float(example.correct) for example in turn])
+    """(pooled states, correct) of examples, batch by batch."""
+    batches = batches_of(meta, part)
+    read = tqdm(batches, desc="states for the head", unit="batch", disable=None)
+    states = [meta.pooled([part[at].ids for at in batch]).float().cpu() for batch in read]
+    return torch.cat(states), torch.tensor([float(part[at].correct) for batch in batches for at in batch])
+
+
+def batches_of(meta: MetaRM, part: list[Example]) -> list[list[int]]:
+    """Examples that are read at once."""
+    return meta.batches({at: example.ids for at, example in enumerate(part)})
 
 
 class Collator:
@@ -142,13 +144,11 @@ class WeightedTrainer(Trainer):
 
 
 def logits_of(trainer: Trainer, tokenizer: Any, part: list[Example], batch_size: int) -> list[float]:
-    """Raw logits, by the code that serves the model; like lengths together."""
+    """Raw logits, by the code that serves the model."""
     model: Any = trainer.model
-    meta = MetaRM(model, tokenizer, about={})
-    turn = sorted(range(len(part)), key=lambda at: len(part[at].ids))
+    meta = MetaRM(model, tokenizer, about={}, batch_size=batch_size)
     found = [0.0] * len(part)
-    for start in range(0, len(turn), batch_size):
-        batch = turn[start : start + batch_size]
+    for batch in tqdm(batches_of(meta, part), desc="ratings", unit="batch", disable=None):
         with torch.autocast(model.device.type, torch.bfloat16, enabled=trainer.args.bf16):
             logits = meta.logits([part[at].ids for at in batch])
         for at, logit in zip(batch, logits, strict=True):
