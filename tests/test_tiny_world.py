@@ -46,7 +46,7 @@ def test_the_teacher_is_careless_but_readable(world):
     random, rows = Random(1), list(world.items(1, 2_000))
     found = [judged(world, row, world.careless(random, row), list(range(len(row["responses"])))) for row in rows]
     assert {outcome for outcome, _ in found} == {Outcome.OK}
-    assert 0.6 < sum(right for _, right in found) / len(rows) < 0.7
+    assert 0.55 < sum(right for _, right in found) / len(rows) < 0.65
 
 
 def test_items_are_distinct_and_known_by_their_seed(world):

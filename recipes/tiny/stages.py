@@ -32,6 +32,7 @@ class Arguments:
         out: folder of everything.
         seed: of the world, the weights and the samples.
         width, layers: of the Llama.
+        operations: that an item asks for, at most.
         demonstrations: of the teacher.
         cold_steps, rft_steps, grpo_steps, meta_steps: of training.
         sample_items, grpo_items, meta_items, test_items: different items each.
@@ -43,14 +44,15 @@ class Arguments:
     seed: int = 0
     width: int = 192
     layers: int = 2
-    demonstrations: int = 24_000
-    cold_steps: int = 1_000
+    operations: int = 2
+    demonstrations: int = 32_000
+    cold_steps: int = 1_800
     rft_steps: int = 200
-    grpo_steps: int = 150
-    meta_steps: int = 300
+    grpo_steps: int = 30
+    meta_steps: int = 500
     sample_items: int = 3_000
     grpo_items: int = 2_000
-    meta_items: int = 1_500
+    meta_items: int = 2_500
     test_items: int = 1_000
     k: int = 8
     temperature: float = 1.0
@@ -92,10 +94,10 @@ def world(args: Arguments, out: Path) -> None:
     random, seen = Random(f"demonstrations {args.seed}"), set[str]()
     counts = {"test": args.test_items, "meta": args.meta_items, "grpo": args.grpo_items, "sample": args.sample_items}
     for number, (name, count) in enumerate(counts.items()):
-        rows = list(items(4 * args.seed + number, count, seen))
+        rows = list(items(4 * args.seed + number, count, seen, args.operations))
         seen |= {row["id"] for row in rows}
         write(out / "items" / f"{name}.jsonl", rows)
-    shown = items(4 * args.seed + 1_000_003, args.demonstrations, seen)
+    shown = items(4 * args.seed + 1_000_003, args.demonstrations, seen, args.operations)
     write(out / "items" / "demonstrations.jsonl", (demonstration(random, row) for row in shown))
 
 

@@ -11,7 +11,7 @@
 The principle names the operations, the critique does them one after the other and marks each response digit by digit,
 and a score is 9 less 3 for each mark. `demonstration` is a careless teacher's: where the responses disagree it
 sometimes believes one of them instead of working the digit out, and mostly where that one forgot the second operation.
-So it is right two times in three; some items it gets wrong most of the time, which no vote can mend; and its text shows
+So it is right three times in five; some items it gets wrong most of the time, which no vote can mend; and its text shows
 what it only believed, by a question mark: that is what a meta RM can learn.
 """
 
@@ -27,13 +27,13 @@ from modeling_grm.toys import byte_tokenizer
 from modeling_grm.types_grm import Request
 
 TEMPLATE = "{conversation}\n{responses}"
-PLACES = "abcde"  # each digit's place is written beside it, and both are one token: a small model finds it at once
-LENGTHS, COUNTS = (3, 4, 5), (2, 2, 3)
-SLIP, TEMPTED = 0.25, 0.65
+PLACES = "abcd"  # each digit's place is written beside it, and both are one token: a small model finds it at once
+LENGTHS, COUNTS = (3, 4), (2, 2, 3)
+SLIP, TEMPTED = 0.25, 0.85
 """How often the teacher believes a response at a digit where they disagree: any of them, and one that forgot the second
 operation."""
 SIGNS = "0123456789=x"
-SIMPLE = ("flip", "double", *(f"add {d}" for d in range(1, 8, 2)))
+SIMPLE = ("flip", "double", "add 1", "add 5")
 PHRASES = (
     "user\n", "assistant\n",
     "\n[The Begin of Response 1]\n",
@@ -92,9 +92,14 @@ def _digits(text: str) -> list[int]:
     return [int(sign) for sign in text if sign.isdigit()]
 
 
-def item(random: Random) -> dict[str, Any]:
-    """One item: a conversation, its responses in a random order, the right one's index, and what a judge works out."""
-    operations = [random.choice(SIMPLE) for _ in range(random.choice((1, 2)))]
+def item(random: Random, most: int = 2) -> dict[str, Any]:
+    """One item: a conversation, its responses in a random order, the right one's index, and what a judge works out.
+
+    Args:
+        random: where its choices come from.
+        most: operations.
+    """
+    operations = [random.choice(SIMPLE) for _ in range(random.choice(range(1, most + 1)))]
     given = [random.randrange(10) for _ in range(random.choice(LENGTHS))]
     steps, count = _steps(operations, given), random.choice(COUNTS)
     right = steps[-1]
@@ -165,11 +170,11 @@ def demonstration(random: Random, row: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def items(seed: int, count: int, without: Collection[str] = ()) -> Iterator[dict[str, Any]]:
-    """That many different items, none of them among `without` (their ids)."""
+def items(seed: int, count: int, without: Collection[str] = (), most: int = 2) -> Iterator[dict[str, Any]]:
+    """That many different items of up to `most` operations, none of them among `without` (their ids)."""
     random, seen = Random(f"tiny world {seed}"), set(without)
     while count:
-        row = item(random)
+        row = item(random, most)
         if row["id"] not in seen:
             seen.add(row["id"])
             count -= 1
