@@ -11,8 +11,8 @@
 The principle names the operations, the critique does them one after the other and marks each response digit by digit,
 and a score is 9 less 3 for each mark. `demonstration` is a careless teacher's: where the responses disagree it
 sometimes believes one of them instead of working the digit out, and mostly where that one forgot the second operation.
-So it is right three times in five; some items it gets wrong most of the time, which no vote can mend; and its text shows
-what it only believed, by a question mark: that is what a meta RM can learn.
+So it is right three times in five; some items it gets wrong most of the time, which no vote can mend; and its text
+shows what it only believed, by a question mark: that is what a meta RM can learn.
 """
 
 from __future__ import annotations
