@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from peft import LoraConfig, get_peft_model
 from tiny import SIZES, tiny_model, tiny_tokenizer
@@ -115,6 +115,7 @@ def test_judgements_of_one_prompt_read_it_once_and_rate_as_one_by_one(kind: str,
     assert len({round(logit, 3) for logit in together}) == 4
 
 
+@settings(deadline=None)
 @given(st.lists(st.lists(st.integers(1, 3), min_size=1, max_size=6), min_size=1, max_size=9), st.integers(1, 4))
 def test_every_judgement_is_in_one_batch(rows: list[list[int]], size: int) -> None:
     meta = MetaRM(ONE, tiny_tokenizer(), batch_size=size)
