@@ -2,8 +2,8 @@
 
     python tests/benchmarks/tiny_seeds.py --seeds 20 --out runs/tiny-seeds
 
-Prints a line a seed, then the least gain, which `tests/test_tiny_run.py` asserts less than half of. A seed that is done is not done
-again.
+Prints a line a seed, then the least gain; `tests/test_tiny_run.py` asserts less than half of that. A seed that is done
+is not done again.
 """
 
 from __future__ import annotations
