@@ -10,8 +10,9 @@ step: rendering, parsing, rewards, padding, logging. The optimiser's own step is
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
-import runpy
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -23,6 +24,8 @@ from unittest.mock import patch
 import torch
 from transformers import Trainer
 from trl import GRPOTrainer
+
+from modeling_grm.recipes import parse
 
 ROOT = Path(__file__).resolve().parents[2]
 RECIPE = ROOT / "recipes" / "grpo" / "train.py"
@@ -77,15 +80,24 @@ def watching() -> Iterator[Clock]:
             one.stop()
 
 
+def _recipe() -> Any:
+    """The script as a module that `sys.modules` knows, since its settings are pickled."""
+    spec = importlib.util.spec_from_file_location("grpo_recipe", RECIPE)
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
 def measured(engine: str, steps: int, words: list[str]) -> dict[str, Any]:
     """Seconds a step of each part and its share of the training loop's time; the first step warms up."""
-    main = runpy.run_path(str(RECIPE))
-    from modeling_grm.recipes import parse
-
+    recipe = _recipe()
     with tempfile.TemporaryDirectory() as folder, watching() as clock:
         given = [*words, "--output_dir", folder, "--max_steps", str(steps + 1), "--rollout_engine", engine]
-        args, config = parse(main["RecipeArguments"], main["SPCTConfig"], argv=given)
-        main["main"](args, config)
+        args, config = parse(recipe.RecipeArguments, recipe.SPCTConfig, argv=given)
+        recipe.main(args, config)
         log = json.loads((Path(folder) / "log_history.json").read_text(encoding="utf-8"))
     passes, rollouts, whole = (clock.after_first(name, steps + 1) for name in ("passes", "rollouts", "step"))
     length = [row["completions/mean_length"] for row in log if "completions/mean_length" in row][1:]
