@@ -8,7 +8,7 @@ resampled together, which keeps them comparable. Knows nothing about votes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from math import sqrt
 
 import numpy as np
@@ -53,6 +53,24 @@ def intervals(
         for at in np.flatnonzero(np.isin(ratios(numerators, denominators), (0.0, 1.0))):
             ends[at] = wilson(float(numerators[:, at].sum() > 0), int((denominators[:, at] > 0).sum()))
     return ends[:, 0], ends[:, 1]
+
+
+def differences(
+    values: Floats, base: int | Sequence[int], *, resamples: int = 1000, seed: int = 0
+) -> list[tuple[float, float, float]]:
+    """(difference, low, high) of each column's mean from that of its base column, over the same items.
+
+    Args:
+        values: [I, P] one value an item and column.
+        base: one column for all, or one for each.
+        resamples, seed: of the bootstrap, which draws items and keeps their values together.
+    """
+    ones = np.ones_like(values)
+    means = ratios(values, ones)
+    drawn = resampled(values, ones, resamples=resamples, seed=seed)
+    at = np.broadcast_to(base, means.shape)
+    gaps = zip(means - means[at], (drawn - drawn[:, at]).T, strict=True)
+    return [(float(gap), *tails(column)) for gap, column in gaps]
 
 
 def tails(drawn: Floats) -> tuple[float, float]:

@@ -193,9 +193,7 @@ class MetaRM:
             else:
                 groups.append([at])
         alone = sorted((at for group in groups if len(group) == 1 for at in group), key=lambda at: len(rows[at]))
-        return [group for group in groups if len(group) > 1] + [
-            alone[start : start + self.batch_size] for start in range(0, len(alone), self.batch_size)
-        ]
+        return [group for group in groups if len(group) > 1] + in_batches(alone, self.batch_size)
 
     def check(self, request: Request, max_new_tokens: int) -> None:
         """Refuse a request whose judgements may not fit.
@@ -356,6 +354,11 @@ def _padded(rows: Sequence[Sequence[int]], pad: int, side: str, device: Any) -> 
         place = slice(width - len(row), width) if side == "left" else slice(0, len(row))
         ids[at, place], mask[at, place] = torch.tensor(row), 1
     return ids.to(device), mask.to(device)
+
+
+def in_batches(turn: Sequence[int], size: int) -> list[list[int]]:
+    """A sequence cut into lists of that size; the last may be shorter."""
+    return [list(turn[start : start + size]) for start in range(0, len(turn), size)]
 
 
 def _alike(rows: Sequence[Sequence[int]]) -> int:

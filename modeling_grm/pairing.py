@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from .bootstrap import ratios, resampled, tails
+from .bootstrap import differences, ratios
 from .revoting import item_credits
 from .runs import Runs
 from .types_grm import InvalidInput
@@ -41,17 +41,15 @@ def paired(a: Credits, b: Credits, items: Sequence[str], *, resamples: int = 100
         sign test over those that differ (McNemar's exact test where credits are 0 and 1).
     """
     both = np.array([[a[item], b[item]] for item in items])
-    ones = np.ones_like(both)
-    means = ratios(both, ones)
-    drawn = resampled(both, ones, resamples=resamples, seed=seed)
-    low, high = tails(drawn[:, 1] - drawn[:, 0])
+    means = ratios(both, np.ones_like(both))
+    _, (difference, low, high) = differences(both, 0, resamples=resamples, seed=seed)
     gaps = both[:, 1] - both[:, 0]
     worse, better = int((gaps < -EQUAL).sum()), int((gaps > EQUAL).sum())
     return {
         "items": len(items),
         "a": float(means[0]),
         "b": float(means[1]),
-        "difference": float(means[1] - means[0]),
+        "difference": difference,
         "low": low,
         "high": high,
         "a_better": worse,

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .ballots import Ballots, ballots
-from .bootstrap import intervals, ratios, resampled, tails
+from .bootstrap import differences, intervals, ratios
 from .rules_grm import default_k_meta, find_rule
 from .runs import Bools, Floats, Group, Ints, Runs
 from .subsets import count, draws, subsets
@@ -284,11 +284,8 @@ def _with_gains(
 ) -> list[dict[str, Any]]:
     """The points with what they gain over the rule at the same k; [items, points] credits are resampled as one."""
     base = [points.index((_Curve(against), k)) for _, k in points]
-    ones = np.ones_like(credit)
-    gains = ratios(credit, ones) - ratios(credit, ones)[base]
-    drawn = resampled(credit, ones, resamples=resamples, seed=seed)
-    ends = [tails(column) for column in (drawn - drawn[:, base]).T]
+    gains = differences(credit, base, resamples=resamples, seed=seed)
     return [
-        {**row, "gain": float(gain), "gain_low": low, "gain_high": high}
-        for row, gain, (low, high) in zip(rows, gains, ends, strict=True)
+        {**row, "gain": gain, "gain_low": low, "gain_high": high}
+        for row, (gain, low, high) in zip(rows, gains, strict=True)
     ]

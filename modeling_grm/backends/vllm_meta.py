@@ -14,7 +14,7 @@ from typing import Any
 from transformers import AutoTokenizer
 
 from ..generation_grm import context_length
-from ..meta_rm_grm import MetaRM, adapter_base, described, last_real
+from ..meta_rm_grm import MetaRM, adapter_base, described, in_batches, last_real
 from ..types_grm import InvalidInput
 from .vllm import import_vllm
 
@@ -50,8 +50,7 @@ class VLLMMetaRM(MetaRM):
 
     def batches(self, rows: Mapping[int, Sequence[int]]) -> list[list[int]]:
         """Judgements of one prompt side by side; vLLM shares what is alike by itself."""
-        turn = sorted(rows, key=lambda at: list(rows[at]))
-        return [turn[start : start + self.batch_size] for start in range(0, len(turn), self.batch_size)]
+        return in_batches(sorted(rows, key=lambda at: list(rows[at])), self.batch_size)
 
     def logits(self, rows: Sequence[Sequence[int]]) -> list[float]:
         """Raw logits of judgements given as token ids, read where transformers reads them."""

@@ -142,12 +142,12 @@ def _marks(response: str, answer: str) -> str:
 def careless(random: Random, row: dict[str, Any]) -> list[str]:
     """The digits after each operation, as the teacher works them out, or believes: those have a question mark."""
     steps = row["meta"]["steps"]
-    before = _digits(steps[-2]) if len(steps) > 1 else [-1] * len(_digits(steps[-1]))
+    right = _digits(steps[-1])
+    before = _digits(steps[-2]) if len(steps) > 1 else [-1] * len(right)
     seen = zip(*map(_digits, row["responses"]), strict=True)
-    believed = [_believed(random, *at) for at in zip(before, _digits(steps[-1]), seen, strict=True)]
-    worked_out = (f"{place}{digit}" for place, digit in zip(PLACES, _digits(steps[-1]), strict=False))
-    pairs = zip(PLACES, worked_out, believed, strict=False)
-    return [*steps[:-1], "".join(own if digit is None else f"?{place}{digit}" for place, own, digit in pairs)]
+    believed = [_believed(random, *at) for at in zip(before, right, seen, strict=True)]
+    places = zip(PLACES, right, believed, strict=False)
+    return [*steps[:-1], "".join(f"{at}{own}" if taken is None else f"?{at}{taken}" for at, own, taken in places)]
 
 
 def _believed(random: Random, before: int, right: int, seen: tuple[int, ...]) -> int | None:

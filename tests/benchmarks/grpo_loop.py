@@ -1,7 +1,8 @@
 """Where a GRPO step's time goes, and what the shared prefill saves: `recipes/grpo/train.py` timed from inside.
 
     python tests/benchmarks/grpo_loop.py --steps 4                      the embedded judge, both rollout engines
-    python tests/benchmarks/grpo_loop.py --steps 20 --model runs/tiny/rft --rows runs/tiny/items/grpo.jsonl
+
+The miniature's judge needs more words: BENCHMARKS.md has them.
 
 `rollouts` is the making of completions, `passes` the forward and backward passes, `other` all the rest of a training
 step: rendering, parsing, rewards, padding, logging. The optimiser's own step is in none of them.
@@ -10,13 +11,13 @@ step: rendering, parsing, rewards, padding, logging. The optimiser's own step is
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -28,7 +29,8 @@ from trl import GRPOTrainer
 from modeling_grm.recipes import parse
 
 ROOT = Path(__file__).resolve().parents[2]
-RECIPE = ROOT / "recipes" / "grpo" / "train.py"
+RECIPE = ROOT / "recipes" / "grpo"
+sys.path.insert(0, str(RECIPE))
 PARTS = {
     (GRPOTrainer, "_generate"): "rollouts",
     (GRPOTrainer, "_get_per_token_logps_and_entropies"): "passes",
@@ -80,20 +82,9 @@ def watching() -> Iterator[Clock]:
             one.stop()
 
 
-def _recipe() -> Any:
-    """The script as a module that `sys.modules` knows, since its settings are pickled."""
-    spec = importlib.util.spec_from_file_location("grpo_recipe", RECIPE)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
 def measured(engine: str, steps: int, words: list[str]) -> dict[str, Any]:
     """Seconds a step of each part and its share of the training loop's time; the first step warms up."""
-    recipe = _recipe()
+    recipe = import_module("train")  # by its name, since its settings are pickled
     with tempfile.TemporaryDirectory() as folder, watching() as clock:
         given = [*words, "--output_dir", folder, "--max_steps", str(steps + 1), "--rollout_engine", engine]
         args, config = parse(recipe.RecipeArguments, recipe.SPCTConfig, argv=given)
@@ -115,7 +106,7 @@ def main() -> None:
     """Measure both engines in turn and print JSON lines."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, default=4)
-    parser.add_argument("--config", default=str(RECIPE.parent / "smollm2-135m.yaml"))
+    parser.add_argument("--config", default=str(RECIPE / "smollm2-135m.yaml"))
     args, words = parser.parse_known_args()
     for engine in ("transformers", "trainer"):
         print(json.dumps(measured(engine, args.steps, ["--config", args.config, *words])), flush=True)
