@@ -55,11 +55,12 @@ test-space: $(VENV)/.dev  ## the Space through its API, MCP and a real Chromium 
 	SPACE_SCREENSHOTS=$${SPACE_SCREENSHOTS:-runs/space} $(PYTEST) -m slow tests/test_space_api.py tests/test_space_browser.py
 
 recipes-smoke: $(VENV)/.dev  ## every recipe on toys, two steps each: about a minute
-	rm -rf runs/sample-smoke runs/rft-smoke runs/grpo-smoke runs/meta-smoke
+	rm -rf runs/sample-smoke runs/rft-smoke runs/grpo-smoke runs/meta-smoke runs/scalar-smoke
 	$(BIN)/python recipes/sample/sample.py --config recipes/sample/smoke.yaml
 	$(BIN)/python recipes/rft/train.py --config recipes/rft/smoke.yaml
 	$(BIN)/python recipes/grpo/train.py --config recipes/grpo/smoke.yaml
 	$(BIN)/python recipes/meta_rm/train.py --config recipes/meta_rm/smoke.yaml
+	$(BIN)/python recipes/scalar/train.py --config recipes/scalar/smoke.yaml
 
 spct-tiny: $(VENV)/.dev  ## the whole method in miniature, on a world made from nothing: all stages and their table
 	$(BIN)/python recipes/tiny/run.py --config recipes/tiny/tiny.yaml

@@ -90,6 +90,15 @@ def test_scalar_scores_are_the_classifiers_own() -> None:
                 assert model(input_ids=ids).logits[0, 0].item() == pytest.approx(score, abs=1e-4)
 
 
+def test_scalar_scores_of_a_model_in_bfloat16_are_no_coarser() -> None:
+    rated = tiny_reward_model()
+    rated.backbone.bfloat16()
+    rated.head.bfloat16()
+    scores = [score for answer in Scalar(rated)(PAIRS) for score in answer.scores or ()]
+    assert len(scores) == 2 * len(PAIRS)
+    assert sum(score != float(torch.tensor(score).bfloat16()) for score in scores) > len(PAIRS)
+
+
 def test_scalar_does_not_see_the_other_responses() -> None:
     baseline = Scalar(tiny_reward_model())
     (_, answer), (_, turned) = judge([PAIRS[0], swapped(PAIRS[0])], baseline)

@@ -24,6 +24,15 @@ BATCH = 8
 WINDOW = 32  # items whose responses are sorted by length together
 
 
+def response_ids(tokenizer: Any, query: Sequence[dict[str, str]], response: str) -> list[int]:
+    """What a scalar model reads: the conversation with the response as its last turn. `recipes/scalar` trains on it.
+
+    Raises:
+        InvalidInput: the tokenizer's chat template takes no such turn.
+    """
+    return encode_judged(tokenizer, [*query, {"role": "assistant", "content": response}])
+
+
 class Scalar:
     """See the file.
 
@@ -38,6 +47,7 @@ class Scalar:
 
     def __init__(self, model: MetaRM) -> None:
         self.model = model
+        model.head.float()  # of a model in bfloat16: scores that lie near one another would be equal there
         self.about: dict[str, Any] = {"kind": "scalar", "model": model.name_or_path}
 
     @classmethod
@@ -74,7 +84,7 @@ class Scalar:
         return f"{length:,} tokens > context {self.model.context:,}"
 
     def _ids(self, item: Item, response: str) -> list[int]:
-        return encode_judged(self.model.tokenizer, [*item.request.query, {"role": "assistant", "content": response}])
+        return response_ids(self.model.tokenizer, item.request.query, response)
 
     def _logits(self, rows: Sequence[list[int]]) -> list[float]:
         """In the rows' order; rows of like length are read together."""
