@@ -103,6 +103,26 @@ def test_hinted_samples_are_in_a_store_of_their_own(smoke: Callable[..., dict[st
     assert not {row["key"] for row in stores["free"]} & {row["key"] for row in stores["hinted"]}
 
 
+def test_a_teacher_is_asked_in_its_own_words(
+    recipe: ModuleType, smoke: Callable[..., dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = list[str]()
+
+    def teacher(prompt: Prompt) -> str:
+        asked.append(prompt.messages[-1]["content"])
+        return str(canned(prompt))
+
+    canned = recipe.canned
+    monkeypatch.setattr(recipe, "canned", teacher)
+    smoke(teacher_prompt="For example: 9, 3.\n{conversation}\n{responses}")
+    rows = rows_of(tmp_path / "out")
+    assert all(text.startswith("For example") for text in asked)
+    assert not any("For example" in row["prompt"][-1]["content"] for row in rows)
+    assert {row["hinted"] for row in rows} == {False, True}
+    made_to = recipe.SampleArguments(constrain="scores").settings("compact", 2)
+    assert made_to["constrain"] == "scores" and "constrain" not in recipe.SampleArguments().settings("compact", 2)
+
+
 def test_a_run_that_was_stopped_goes_on(
     recipe: ModuleType, smoke: Callable[..., dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

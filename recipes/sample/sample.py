@@ -49,6 +49,9 @@ class SampleArguments(DataArguments):
         hinted: also one sample an item whose prompt names the best response; items of one response have none.
         template: of items with two or more responses.
         single_template: of items with one.
+        teacher_prompt: what the judge itself is asked with, for any number of responses, where that is another prompt
+            than the training rows' (with a worked example, say): a template's name or text.
+        constrain: scores makes a judgement that ended without readable scores write one more line, of scores only.
         temperature: of sampling; the paper does not state its own.
         top_p: nucleus mass.
         max_new_tokens: of one judgement.
@@ -66,6 +69,8 @@ class SampleArguments(DataArguments):
     hinted: bool = True
     template: str = "deepseek-grm"
     single_template: str = "deepseek-grm-single"
+    teacher_prompt: str | None = None
+    constrain: str | None = None
     temperature: float = 0.5
     top_p: float = 1.0
     max_new_tokens: int = 1024
@@ -74,7 +79,9 @@ class SampleArguments(DataArguments):
     def settings(self, template: str, k: int) -> dict[str, Any]:
         """Of a call of the pipeline."""
         names = ("temperature", "top_p", "max_new_tokens", "seed", "batch_size")
-        return {name: getattr(self, name) for name in names} | {"template": template, "k": k}
+        chosen = {name: getattr(self, name) for name in names}
+        chosen |= {"constrain": self.constrain} if self.constrain else {}
+        return chosen | {"template": self.teacher_prompt or template, "k": k}
 
 
 def canned(prompt: Prompt) -> str:
