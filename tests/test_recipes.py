@@ -27,7 +27,8 @@ SCRIPTS = {
     "meta_rm": ("train.py", ("RecipeArguments", "TrainingArguments")),
     "grpo": ("train.py", ("RecipeArguments", "SPCTConfig")),
 }
-YAMLS = [path for step in SCRIPTS for path in sorted((RECIPES / step).glob("*.yaml")) if path.stem != "contrast"]
+BY_RULE = ("contrast", "grown")  # contrast.py's
+YAMLS = [path for step in SCRIPTS for path in sorted((RECIPES / step).glob("*.yaml")) if path.stem not in BY_RULE]
 BARE = [*(RECIPES / step / name for step, (name, _) in SCRIPTS.items()), RECIPES / "rft" / "contrast.py"]
 HEADER = re.compile(r"\A# /// script\n((?:#.*\n)+?)# ///\n")
 

@@ -6,6 +6,7 @@ import json
 import shutil
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -361,6 +362,21 @@ def test_what_sample_leaves_is_what_rft_takes(
     words = ["--config", str(ROOT / "recipes" / "sample" / "smoke.yaml"), "--out", str(tmp_path / "sampled")]
     sample.main(*parse(sample.SampleArguments, argv=words))
     assert (train(dataset=str(tmp_path / "sampled" / "dataset")) / "model.safetensors").is_file()
+
+
+def test_the_cold_start_learns_the_targets_of_a_dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    contrast = module_of(ROOT / "recipes" / "rft" / "contrast.py", monkeypatch)
+    rows = [{"conversation": [], "responses": ["a"], "target": target} for target in ("one", None, "two", "three")]
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    args = contrast.RecipeArguments(rows=str(path), examples=9)
+    assert sorted(row["target"] for row in contrast.rows_of(args, 0)) == ["one", "three", "two"]
+    two = contrast.rows_of(replace(args, examples=2), 3)
+    assert len(two) == 2
+    assert two == contrast.rows_of(replace(args, examples=2), 3)
+    path.write_text('{"responses": ["a"]}\n', encoding="utf-8")
+    with pytest.raises(InvalidInput, match=r"rows: .* has no column target; its columns are responses"):
+        contrast.rows_of(args, 0)
 
 
 @pytest.mark.slow

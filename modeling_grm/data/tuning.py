@@ -39,7 +39,7 @@ def read_answers(where: str, split: str = "train") -> Any:
         InvalidInput: it cannot be read, has no rows, or lacks the columns (by name).
         ImportError: without datasets.
     """
-    rows = _load(where, split)
+    rows = read_dataset(where, split)
     shape = next((make for names, make in SHAPES if names <= set(rows.column_names)), None)
     if shape is None:
         raise InvalidInput(
@@ -62,7 +62,13 @@ def _example_features() -> Any:
     return Features({"input_ids": ids, "labels": ids, "left_out": Value("string")})
 
 
-def _load(where: str, split: str) -> Any:
+def read_dataset(where: str, split: str = "train") -> Any:
+    """A dataset's rows as they are, from where `read_answers` takes them.
+
+    Raises:
+        InvalidInput: it cannot be read.
+        ImportError: without datasets.
+    """
     try:
         from datasets import load_dataset
     except ImportError as error:

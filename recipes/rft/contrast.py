@@ -17,6 +17,7 @@ import json
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
+from random import Random
 from typing import Any
 
 from datasets import Dataset
@@ -24,12 +25,13 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import TrainingArguments
 
 from modeling_grm.data.contrast.build import build
+from modeling_grm.data.tuning import read_dataset
 from modeling_grm.embedded import base_model
 from modeling_grm.generation_grm import encode
 from modeling_grm.packing import PackedTrainer, collate, join, pack
 from modeling_grm.prompts_grm import render
 from modeling_grm.recipes import last_checkpoint, script
-from modeling_grm.types_grm import Request
+from modeling_grm.types_grm import InvalidInput, Request
 
 
 @dataclass
@@ -38,7 +40,9 @@ class RecipeArguments:
 
     Args:
         data: folder with the source files of the contrast set.
-        examples: how many training rows to build.
+        rows: a dataset with a judgement to learn in the column `target` (recipes/data makes one), whose train split is
+            learned instead of a contrast set built from `data`.
+        examples: how many training rows to build, or to draw.
         template: prompt template of the judge.
         max_tokens: longer examples are left out.
         pack_tokens: tokens of one packed row, which is one step's batch.
@@ -48,6 +52,7 @@ class RecipeArguments:
     """
 
     data: str = field(default="../shared/data/train")
+    rows: str | None = None
     examples: int = 4000
     template: str = "compact"
     max_tokens: int = 900
@@ -70,7 +75,7 @@ def to_features(row: dict[str, Any], tokenizer: Any, args: RecipeArguments) -> d
     """Token ids of prompt and judgement; the weights are 0 on the prompt."""
     request = Request(row["conversation"], row["responses"])
     prompt = encode(tokenizer, render(request, range(request.n), args.template))
-    text = row["meta"]["target"]
+    text = row["target"]
     target = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
     weights = token_weights(text, target["offset_mapping"], args.verdict_weight)
     return {
@@ -79,9 +84,24 @@ def to_features(row: dict[str, Any], tokenizer: Any, args: RecipeArguments) -> d
     }
 
 
-def build_dataset(args: RecipeArguments, tokenizer: Any) -> Dataset:
-    """The contrast set's train split, packed."""
-    rows = build(Path(args.data), "train", args.examples)
+def rows_of(args: RecipeArguments, seed: int) -> list[dict[str, Any]]:
+    """Rows with the judgement to learn of each under `target`.
+
+    Raises:
+        InvalidInput: `rows` has none.
+    """
+    if args.rows is None:
+        return [{**row, "target": row["meta"]["target"]} for row in build(Path(args.data), "train", args.examples)]
+    found = read_dataset(args.rows)
+    if "target" not in found.column_names:
+        raise InvalidInput(f"rows: {args.rows} has no column target; its columns are {', '.join(found.column_names)}")
+    asked = [at for at, target in enumerate(found["target"]) if target is not None]
+    return [found[at] for at in Random(seed).sample(asked, min(args.examples, len(asked)))]
+
+
+def build_dataset(args: RecipeArguments, tokenizer: Any, seed: int = 0) -> Dataset:
+    """The train split, packed."""
+    rows = rows_of(args, seed)
     features = [to_features(row, tokenizer, args) for row in rows]
     features = [f for f in features if len(f["input_ids"]) <= args.max_tokens]
     groups = pack([len(f["input_ids"]) for f in features], args.pack_tokens)
@@ -93,7 +113,7 @@ def main(args: RecipeArguments, config: TrainingArguments) -> None:
     """Train, and leave the adapter in `output_dir`."""
     model, tokenizer, name = base_model()
     model.set_attn_implementation("segments")
-    dataset = build_dataset(args, tokenizer)
+    dataset = build_dataset(args, tokenizer, config.seed)
     print(
         json.dumps({"base": name, "steps_an_epoch": len(dataset), "tokens": len(dataset) * args.pack_tokens}),
         flush=True,
