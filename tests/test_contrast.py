@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from random import Random
 from typing import Any
 
 import pytest
+from made_sources import write_sources
 
 from modeling_grm.data.contrast import __main__ as command
 from modeling_grm.data.contrast.build import HUMAN_SHARE, build, split_of
@@ -37,68 +37,6 @@ from modeling_grm.types_grm import Completion, Outcome, Request
 
 Row = dict[str, Any]
 TRAIN, TEST = 1200, 400
-
-# --------------------------------------------------------------------------- a source folder made here
-
-_NOUNS = ("garden", "river", "market", "teacher", "window", "bridge", "kitchen", "letter", "engine", "forest", "story")
-_VERBS = ("opens", "keeps", "follows", "brings", "needs", "finds", "shows", "changes", "covers", "holds")
-_ENDS = ("slowly, every day", "near the old town", "with great care", "in the early morning", "for many years", "there")
-
-
-def _sentence(random: Random) -> str:
-    first, second = random.sample(_NOUNS, 2)
-    side = f", and the {random.choice(_NOUNS)} {random.choice(_VERBS)} it" if random.random() < 0.4 else ""
-    return f"The {first} {random.choice(_VERBS)} the {second} {random.choice(_ENDS)}{side}."
-
-
-def _essay(random: Random) -> str:
-    return " ".join(_sentence(random) for _ in range(random.randint(5, 12)))
-
-
-def _open_row(at: int, random: Random) -> Row:
-    ask = f"Tell me about {random.choice(_NOUNS)} number {at} and its {random.choice(_NOUNS)}."
-    return _row(at, ask, [_essay(random), _essay(random)], [8.5, 8.0] if at % 2 else [8.5, 3.0])
-
-
-def _question_row(at: int, random: Random) -> Row:
-    ask = f"What does the {random.choice(_NOUNS)} of house {at} do?\nContext that is not shown"
-    return _row(at, ask, [_essay(random) for _ in range(4)], [4, 3, 2, 1])
-
-
-def _math_row(at: int, random: Random) -> Row:
-    a, b = random.randint(2, 60), random.randint(2, 60)
-    ask = f"Ann has {a} pens and buys {b} more in week {at}. How many pens has she?"
-    working = f"Ann has {a} pens at first.\nShe buys {b} more, so that is {a}+{b}=<<{a}+{b}={a + b}>>{a + b} pens."
-    return _row(at, ask, [f"{working}\n#### {a + b}"], [1]) | {"reference": str(a + b)}
-
-
-def _harmless_row(at: int, random: Random) -> Row:
-    ask = f"May I keep a {random.choice(_NOUNS)} in box {at}?"
-    return _row(at, ask, [_sentence(random), _sentence(random)], [0, 1])
-
-
-def _row(at: int, ask: str, responses: list[str], labels: list[float]) -> Row:
-    best = labels.index(max(labels)) if len(labels) == 2 else None
-    turns = [{"role": "user", "content": ask}]
-    return {"id": f"made-{at}", "conversation": turns, "responses": responses, "labels": labels, "best": best}
-
-
-MADE: dict[str, tuple[Callable[[int, Random], Row], int]] = {
-    "ultrafeedback_sample.jsonl.gz": (_open_row, 260),
-    "qa_feedback_dev.jsonl.gz": (_question_row, 120),
-    "gsm8k_problems.jsonl.gz": (_math_row, 160),
-    "hh_rlhf_harmless_test.jsonl.gz": (_harmless_row, 160),
-}
-
-
-def write_sources(folder: Path) -> Path:
-    """Files with the names and the columns of the real ones."""
-    for name, (make, count) in MADE.items():
-        random = Random(name)
-        with gzip.open(folder / name, "wt", encoding="utf-8") as lines:
-            lines.writelines(json.dumps(make(at, random)) + "\n" for at in range(count))
-    return folder
-
 
 # --------------------------------------------------------------------------- the set
 

@@ -3,7 +3,8 @@
     build(folder, "train", count=8000) -> rows in the house schema; meta.target holds the judgement to learn
 
 The split is by prompt. Positions of the best response go round robin; in the test split each defect has as many pairs
-whose rejected response is the longer one as pairs where it is the shorter.
+whose rejected response is the longer one as pairs where it is the shorter. `grown.py` has each defect in several
+strengths.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any
 from .defects import DEFECTS, Candidate, Case, with_answer
 from .instructions import INSTRUCTIONS
 from .sources import HumanPair, Seed, read_human_pairs, read_seeds, trim, words
+from .strengths import GRADED, make
 from .targets import description, score, target_text
 
 TEST_SHARE = 8  # one prompt in eight
@@ -37,6 +39,7 @@ class Item:
     defect: str
     seed: Seed
     rule: str = ""
+    strength: str = ""
 
 
 def split_of(prompt: str) -> str:
@@ -68,9 +71,23 @@ def _conversation(case: Case) -> tuple[dict[str, str], ...]:
     return (_user(case.earlier.prompt), {"role": "assistant", "content": reply}, _user(ask))
 
 
-def _rejected(case: Case, good: str, names: Sequence[str]) -> list[Candidate]:
-    made = (DEFECTS[name].make(case, good) for name in names)
+def _made(case: Case, good: str, name: str, strength: str) -> Candidate | None:
+    return make(case, good, name, strength) if strength else DEFECTS[name].make(case, good)
+
+
+def _rejected(case: Case, good: str, named: Sequence[tuple[str, str]]) -> list[Candidate]:
+    made = (_made(case, good, name, strength) for name, strength in named)
     return [candidate for candidate in made if candidate and candidate.text != good]
+
+
+def _kinds(defect: str, strength: str) -> frozenset[str]:
+    return (GRADED[defect][strength] if strength else DEFECTS[defect]).kinds
+
+
+def _drawn(rng: random.Random, name: str, kind: str, strengths: Sequence[str]) -> str:
+    """One of the defect's strengths that can stand in an item of that kind; "" where strengths are not asked for."""
+    possible = [one for one in strengths if one in GRADED[name] and kind in GRADED[name][one].kinds]
+    return rng.choice(possible) if possible else ""
 
 
 def _pick(rng: random.Random, seeds: Sequence[Seed], kinds: Sequence[str], avoid: str = "") -> Seed:
@@ -93,18 +110,40 @@ def _case(rng: random.Random, seeds: Sequence[Seed], kind: str, split: str) -> C
     )
 
 
-def make_item(rng: random.Random, seeds: Sequence[Seed], split: str, defect: str, n: int, place: int) -> Item | None:
-    """One item with `n` responses whose main defect is `defect`; None where the seed does not suit it."""
+def make_item(
+    rng: random.Random,
+    seeds: Sequence[Seed],
+    split: str,
+    defect: str,
+    n: int,
+    place: int,
+    *,
+    strength: str = "",
+    strengths: Sequence[str] = (),
+) -> Item | None:
+    """One item with `n` responses whose main defect is `defect`; None where the seed does not suit it.
+
+    Args:
+        rng: of all choices.
+        seeds: to choose from.
+        split: whose phrases are used.
+        defect: of one of the rejected responses.
+        n: responses.
+        place: where the good one stands, modulo n; of a single response, odd is a good one.
+        strength: of the main defect; "" for the table's own.
+        strengths: to draw those of the others from; none where `strength` is "".
+    """
     kind = _HOME.get(defect) or rng.choice(
-        [kind for kind in ("open", "question", "math") if kind in DEFECTS[defect].kinds]
+        [kind for kind in ("open", "question", "math") if kind in _kinds(defect, strength)]
     )
     case = _case(rng, seeds, kind, split)
     good = _good(case, kind, rng.randint(10, 50))
     if good is None:
         return None
     others = [name for name in DEFECTS if name != defect and kind in DEFECTS[name].kinds]
-    names = [defect, *rng.sample(others, min(len(others), max(0, n - 2)))]
-    rejected = _rejected(case, good.text, names)
+    names = rng.sample(others, min(len(others), max(0, n - 2)))
+    named = [(defect, strength), *((name, _drawn(rng, name, kind, strengths)) for name in names)]
+    rejected = _rejected(case, good.text, named)
     if len(rejected) < max(1, n - 1) or rejected[0].defect != defect:
         return None
     if n == 1:
@@ -114,7 +153,7 @@ def make_item(rng: random.Random, seeds: Sequence[Seed], split: str, defect: str
         rng.shuffle(shown)
         shown.insert(place % n, good)
     rule = case.instruction.rule if case.instruction else ""
-    return Item(_conversation(case), tuple(shown), kind, defect, case.seed, rule)
+    return Item(_conversation(case), tuple(shown), kind, defect, case.seed, rule, strength)
 
 
 def to_row(item: Item, number: int, split: str, rng: random.Random) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """The ten named defects: how each is made from real text, what an analysis says of it, and how much it costs.
 
+`strengths.py` has each of them from plain to subtle; those of this table are what the shipped judge learnt from.
 A defect's width (in words) is drawn around the good response's, so that length says nothing about quality.
 """
 
@@ -17,11 +18,15 @@ from .sources import Seed, sentences, trim, words
 
 @dataclass(frozen=True)
 class Candidate:
-    """One response of an item; `defect` is None for the good one, `facts` fill its verdict."""
+    """One response of an item; `defect` is None for the good one, `facts` fill its verdict.
+
+    `strength` is a name of `strengths.STRENGTHS`, or "" where the defect is as this file's table makes it.
+    """
 
     text: str
     defect: str | None
     facts: dict[str, str] = field(default_factory=dict)
+    strength: str = ""
 
 
 @dataclass(frozen=True)
@@ -44,7 +49,7 @@ class Case:
         return trim(self.seed.good[-1], target)
 
 
-def _filled(case: Case, phrases: tuple[str, ...], target: int) -> str:
+def filled(case: Case, phrases: tuple[str, ...], target: int) -> str:
     """Different phrases of the pool, until there are about `target` words."""
     chosen = case.rng.sample(phrases, len(phrases))
     kept = chosen[:1]
@@ -88,16 +93,16 @@ def _repeated(case: Case, good: str) -> Candidate | None:
 
 
 def _contentless(case: Case, good: str) -> Candidate | None:
-    return Candidate(_filled(case, pool(EMPTY, case.split), case.width(good)), "contentless")
+    return Candidate(filled(case, pool(EMPTY, case.split), case.width(good)), "contentless")
 
 
 def _refusal(case: Case, good: str) -> Candidate | None:
-    return Candidate(_filled(case, pool(REFUSALS, case.split), case.width(good)), "refusal")
+    return Candidate(filled(case, pool(REFUSALS, case.split), case.width(good)), "refusal")
 
 
 def _wrong_language(case: Case, good: str) -> Candidate | None:
     language = case.rng.choice(sorted(LANGUAGES))
-    text = _filled(case, pool(LANGUAGES[language], case.split), case.width(good))
+    text = filled(case, pool(LANGUAGES[language], case.split), case.width(good))
     return Candidate(text, "wrong_language", {"language": language})
 
 

@@ -1,6 +1,7 @@
 """Sentence pools that this project wrote: empty talk, refusals, and answers in other languages.
 
-A pool is split in halves, so that the test split's sentences are never seen in training.
+A pool is split in halves, so that the test split's sentences are never seen in training; a meta RM's training has
+sentences of its own.
 """
 
 from __future__ import annotations
@@ -102,7 +103,79 @@ LANGUAGES = {
     ),
 }
 
+_META = {
+    EMPTY: (
+        "It is a matter with more than one side to it.",
+        "Much has been written about this over the years.",
+        "There is no need to worry too much about it.",
+        "Different people will have different views here.",
+        "It is worth taking some time to think it over.",
+        "All in all, it comes down to what you prefer.",
+        "Such things are often more complex than they look.",
+        "You have raised a point that deserves attention.",
+        "As always, the details will make the difference.",
+        "A good result usually starts with a good plan.",
+        "The subject has a long and varied history.",
+        "In the end, one should simply stay open to it.",
+    ),
+    REFUSALS: (
+        "I'm afraid that I am not able to talk about that.",
+        "This request is one that I have to turn down.",
+        "I would rather not give an answer to this.",
+        "My instructions prevent me from going into it.",
+        "I can't offer any help on this matter.",
+        "It is against my rules to reply to such a request.",
+        "I will have to leave this question unanswered.",
+        "Answering this is something that I may not do.",
+    ),
+    LANGUAGES["Spanish"]: (
+        "No existe una sola respuesta, pero hay algunas ideas que ayudan mucho.",
+        "Es mejor empezar con algo sencillo y avanzar poco a poco.",
+        "Muchas personas cometen el mismo error la primera vez.",
+        "Con un poco de práctica todo resulta bastante más fácil.",
+    ),
+    LANGUAGES["French"]: (
+        "Il n'existe pas une seule réponse, mais quelques idées aident beaucoup.",
+        "Il vaut mieux commencer par quelque chose de simple et avancer peu à peu.",
+        "Beaucoup de personnes font la même erreur la première fois.",
+        "Avec un peu de pratique, tout devient bien plus facile.",
+    ),
+    LANGUAGES["German"]: (
+        "Es gibt nicht nur eine Antwort, aber einige Gedanken helfen sehr.",
+        "Am besten beginnt man mit etwas Einfachem und geht langsam weiter.",
+        "Viele Leute machen beim ersten Mal denselben Fehler.",
+        "Mit ein wenig Übung wird alles deutlich leichter.",
+    ),
+    LANGUAGES["Italian"]: (
+        "Non esiste una sola risposta, ma alcune idee aiutano molto.",
+        "È meglio cominciare con qualcosa di semplice e andare avanti poco a poco.",
+        "Molte persone fanno lo stesso errore la prima volta.",
+        "Con un po' di pratica tutto diventa molto più facile.",
+    ),
+    LANGUAGES["Portuguese"]: (
+        "Não existe uma única resposta, mas algumas ideias ajudam bastante.",
+        "É melhor começar com algo simples e avançar aos poucos.",
+        "Muitas pessoas cometem o mesmo erro na primeira vez.",
+        "Com um pouco de prática tudo fica bem mais fácil.",
+    ),
+}
+NO_REFUSAL_ALONE = frozenset(
+    {
+        "Please ask about something else instead.",
+        "I apologize for any inconvenience this may cause.",
+        "Perhaps a professional can help you with that.",
+    }
+)
+"""Of `REFUSALS`, those that refuse only beside another."""
+
 
 def pool(sentences: tuple[str, ...], split: str) -> tuple[str, ...]:
-    """The sentences of one split: even places train, odd places test."""
+    """The sentences of one split: even places train, odd places test; meta has others."""
+    if split == "meta":
+        return _META[sentences]
     return sentences[0::2] if split == "train" else sentences[1::2]
+
+
+def everywhere(sentences: tuple[str, ...]) -> tuple[str, ...]:
+    """The sentences of all splits."""
+    return sentences + _META[sentences]

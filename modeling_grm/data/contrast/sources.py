@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 MAX_PROMPT_WORDS = 70
+WIDE_PROMPT_WORDS = 150
 _SENTENCE = re.compile(r"[^.!?\n]+(?:[.!?]+[\"')\]]*|\n|$)\s*")
 _GREETING = re.compile(
     r"(?:sure|of course|certainly|absolutely|hello|hi|hey|greetings|thank|great|yes|i'?d be|i would be|i'm|i am)\b",
@@ -69,6 +70,11 @@ def words(text: str) -> int:
     return len(text.split())
 
 
+def length(text: str) -> tuple[int, int]:
+    """Words, and where those are equal, characters: by this the grown set and the pools are balanced."""
+    return words(text), len(text)
+
+
 def trim(text: str, target: int) -> str | None:
     """Whole leading sentences with about `target` words, or None where they do not end like a finished text."""
     kept: list[str] = []
@@ -95,30 +101,30 @@ def is_plain_english(text: str) -> bool:
     return bool(text) and sum(map(str.isascii, text)) >= 0.98 * len(text) and not _UNFIT.search(text)
 
 
-def _fits(prompt: str, responses: Iterable[str]) -> bool:
-    return 3 <= words(prompt) <= MAX_PROMPT_WORDS and is_plain_english(prompt) and all(map(is_plain_english, responses))
+def _fits(prompt: str, responses: Iterable[str], most: int) -> bool:
+    return 3 <= words(prompt) <= most and is_plain_english(prompt) and all(map(is_plain_english, responses))
 
 
-def _ultrafeedback(row: dict[str, Any]) -> Seed | None:
+def _ultrafeedback(row: dict[str, Any], most: int) -> Seed | None:
     turns, labels = row["conversation"], row["labels"]
     ranked = sorted(zip(labels, row["responses"], strict=True), reverse=True)
     plain = (without_greeting(text) for label, text in ranked if label >= 7.5)
     good = tuple(text for text in plain if text and trim(text, 30))
-    if len(turns) != 1 or not good or not _fits(turns[0]["content"], good):
+    if len(turns) != 1 or not good or not _fits(turns[0]["content"], good, most):
         return None
     return Seed(row["id"], "UltraFeedback", turns[0]["content"].strip(), good, "open", "MIT")
 
 
-def _qa_feedback(row: dict[str, Any]) -> Seed | None:
+def _qa_feedback(row: dict[str, Any], most: int) -> Seed | None:
     question = row["conversation"][-1]["content"].split("\n")[0].strip()
     ranked = sorted(zip(row["labels"], row["responses"], strict=True), reverse=True)
     good = tuple(text for _, text in ranked[:2] if trim(text, 30))
-    if not good or not _fits(question, good):
+    if not good or not _fits(question, good, most):
         return None
     return Seed(row["id"], "QA-Feedback", question, good, "question", "Apache-2.0")
 
 
-def _gsm8k(row: dict[str, Any]) -> Seed | None:
+def _gsm8k(row: dict[str, Any], _: int) -> Seed | None:
     working = re.sub(r"<<.*?>>", "", row["responses"][0]).split("\n#### ")[0].replace("\n", " ")
     answer = row["reference"].replace(",", "")
     last = re.findall(r"-?\d[\d,]*(?:\.\d+)?", working)
@@ -127,7 +133,7 @@ def _gsm8k(row: dict[str, Any]) -> Seed | None:
     return Seed(row["id"], "GSM8K", row["conversation"][0]["content"], (working,), "math", "MIT", answer)
 
 
-SOURCES: dict[str, tuple[Callable[[dict[str, Any]], Seed | None], int]] = {
+SOURCES: dict[str, tuple[Callable[[dict[str, Any], int], Seed | None], int]] = {
     "ultrafeedback_sample.jsonl.gz": (_ultrafeedback, 1200),
     "qa_feedback_dev.jsonl.gz": (_qa_feedback, 500),
     "gsm8k_problems.jsonl.gz": (_gsm8k, 900),
@@ -138,12 +144,17 @@ HUMAN_SOURCES = {
 }
 
 
-def read_seeds(folder: Path) -> list[Seed]:
-    """All usable seeds, a stable order; at most the table's number of each source."""
+def read_seeds(folder: Path, *, wide: bool = False) -> list[Seed]:
+    """All usable seeds, a stable order.
+
+    Args:
+        folder: where the source files are.
+        wide: all of each source, with longer prompts too; else at most the table's number of each.
+    """
     seeds: list[Seed] = []
     for name, (convert, limit) in SOURCES.items():
-        found = (convert(row) for row in read_jsonl(folder / name))
-        seeds += [seed for seed in found if seed][:limit]
+        found = (convert(row, WIDE_PROMPT_WORDS if wide else MAX_PROMPT_WORDS) for row in read_jsonl(folder / name))
+        seeds += [seed for seed in found if seed][: None if wide else limit]
     return seeds
 
 

@@ -14,7 +14,8 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
-from .defects import DEFECTS, Candidate
+from .defects import DEFECTS, Candidate, Defect
+from .strengths import GRADED
 
 GOOD_SCORES = {"open": 9, "question": 8, "math": 10, "instruction": 9, "two_turn": 9}
 _GOOD_VERDICTS = {
@@ -57,14 +58,23 @@ def _last(text: str, count: int) -> str:
     return " ".join(text.replace('"', "'").split()[-count:])
 
 
+def _named(candidate: Candidate) -> Defect | None:
+    """The candidate's defect, of the strength that it was made in; None of the good one."""
+    if candidate.defect is None:
+        return None
+    return GRADED[candidate.defect][candidate.strength] if candidate.strength else DEFECTS[candidate.defect]
+
+
 def score(candidate: Candidate, kind: str) -> int:
     """The score in 1..10 that the candidate deserves."""
-    return GOOD_SCORES[kind] if candidate.defect is None else DEFECTS[candidate.defect].score
+    named = _named(candidate)
+    return named.score if named else GOOD_SCORES[kind]
 
 
 def verdict(candidate: Candidate, kind: str) -> str:
     """What is said of a response, and its score."""
-    phrase = _GOOD_VERDICTS[kind] if candidate.defect is None else DEFECTS[candidate.defect].verdict
+    named = _named(candidate)
+    phrase = named.verdict if named else _GOOD_VERDICTS[kind]
     return f"{phrase.format(**candidate.facts)}, {score(candidate, kind)}/10."
 
 

@@ -1,0 +1,228 @@
+"""The files of the verifiable and the human pool: what is read of each, under which licence, and what is too odd.
+
+    for entry in read_source(folder, SOURCES["prmbench"], report): ...
+
+A file states its licence in its own words. `LICENCES` says which words mean MIT or Apache-2.0; all others stay as they
+are, and the licence gate (`data.filters`) refuses them by name.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from ...types_grm import InvalidInput, Request
+from ..contrast.build import COUNTS
+from ..contrast.defects import DEFECTS
+from ..contrast.sources import words
+from ..contrast.targets import GOOD_SCORES
+from ..converters import convert
+from ..preference import Preference, Report
+from ..sources import read_records
+from .arithmetic import Unclear, read, wrong_solutions
+from .entries import Entry
+
+Row = Mapping[str, Any]
+MOST_WORDS = 1500
+CARRIED = "carried_error"
+RIGHT, WRONG = float(GOOD_SCORES["math"]), float(DEFECTS["wrong_number"].score)
+"""What a right and a wrong worked solution deserve of 10: the contrast set's own scores."""
+LICENCES = {
+    "MIT": "MIT",
+    "Apache-2.0": "Apache-2.0",
+    "UltraFeedback is MIT; the carrying repo has no LICENSE": "MIT",
+    "Apache-2.0 (repo); built on ASQA/Wikipedia": "Apache-2.0",
+    "Apache-2.0 (repo); problems/solutions from PRM800K (MIT)": "Apache-2.0",
+    "carrying repo STaR-Judge has no LICENSE; file is LLaMA-Factory demo data (upstream Apache-2.0, not verified)": (
+        "Apache-2.0"
+    ),
+}
+_MARKS = re.compile(r"\[The (?:Begin|End) of |Scores:\s*\\boxed|The best response is: Response", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Source:
+    """One file.
+
+    Attributes:
+        file: its name.
+        name: as the rows have it.
+        pool: verifiable or human.
+        note: what a reader of the card should know.
+        make: its rows as entries.
+        only: the subset that is read; all of them if None.
+    """
+
+    file: str
+    name: str
+    pool: str
+    note: str
+    make: Callable[[Source, Row, Report], Iterator[Entry]]
+    only: str | None = None
+
+    @property
+    def label(self) -> str:
+        """Pool and source, to count by."""
+        return f"{self.pool}: {self.name}"
+
+
+def read_source(folder: Path, source: Source, report: Report, most_words: int = MOST_WORDS) -> Iterator[Entry]:
+    """The entries of a file; what is no item, or too odd, is dropped and counted.
+
+    Raises:
+        InvalidInput: there is no such file, or it cannot be read.
+    """
+    for number, row in enumerate(read_records(folder / source.file)):
+        row = {**row, "id": f"{source.name}/{row.get('id', number)}"}
+        odd = "of another subset" if source.only not in (None, row.get("subset")) else oddity(row, most_words)
+        if odd:
+            report.drop(source.label, odd, str(row["id"]))
+        else:
+            yield from source.make(source, row, report)
+
+
+# --------------------------------------------------------------------------- what is odd
+
+
+def oddity(row: Row, most_words: int = MOST_WORDS) -> str | None:
+    """Why a row is better left out, whatever its label says; None for a sound one."""
+    texts = _texts(row)
+    if texts is None:
+        return "unusable: conversation or responses"
+    return next((reason for reason, holds in ODD if holds(texts)), None) or (
+        f"longer than {most_words} words" if sum(map(words, texts)) > most_words else None
+    )
+
+
+def _texts(row: Row) -> list[str] | None:
+    """All texts of a row, the responses last; None where it does not have them."""
+    turns, responses = row.get("conversation"), row.get("responses")
+    if not isinstance(turns, list) or not isinstance(responses, list) or not turns or not responses:
+        return None
+    said = [turn.get("content") if isinstance(turn, dict) else None for turn in turns]
+    texts = [*said, *responses]
+    return [str(text) for text in texts] if all(isinstance(text, str) for text in texts) else None
+
+
+def _is_control(character: str) -> bool:
+    return (
+        unicodedata.category(character) in ("Cc", "Cs", "Co") and character not in "\n\r\t"
+    ) or character == "\ufffd"
+
+
+ODD: tuple[tuple[str, Callable[[list[str]], bool]], ...] = (
+    ("a text is empty", lambda texts: not all(text.strip() for text in texts)),
+    ("not English", lambda texts: sum(map(len, texts)) * 0.9 > sum(sum(map(str.isascii, text)) for text in texts)),
+    ("broken or control characters", lambda texts: any(map(_is_control, "".join(texts)))),
+    ("a judge's own marks", lambda texts: any(_MARKS.search(text) for text in texts)),
+)
+"""Reason -> whether a row's texts have it."""
+
+
+# --------------------------------------------------------------------------- a row as entries
+
+
+def _licence(row: Row) -> str:
+    stated = str(row.get("license") or row.get("licence") or "none stated")
+    return LICENCES.get(stated, stated)
+
+
+def _items(source: Source, row: Row, report: Report) -> Iterator[Preference]:
+    """The row by the house's converter; its reasons are counted under this source's pool."""
+    found = convert([dict(row)], report, source=source.label, licence=_licence(row), format="schema")
+    return (replace(item, source=source.name) for item in found)
+
+
+def _preferred(source: Source, row: Row, report: Report) -> Iterator[Entry]:
+    for item in _items(source, row, report):
+        yield Entry(item, source.pool, str(row.get("subset", "")))
+
+
+def _solved(source: Source, row: Row, report: Report) -> Iterator[Entry]:
+    """A right solution and one with an error of the named kind."""
+    for item in _items(source, row, report):
+        kind = str(row.get("subset", ""))
+        defects = tuple(None if at == item.best else kind for at in range(item.request.n))
+        yield Entry(item, source.pool, kind, defects)
+
+
+def _calculated(source: Source, row: Row, report: Report) -> Iterator[Entry]:
+    """A worked solution and wrong ones that a miscalculation gives; n goes by the row's own draw."""
+    asked, name = row["conversation"][-1]["content"], str(row["id"])
+    random = Random(f"carried {name}")
+    n = random.choice(COUNTS)
+    try:
+        solution = read(row["responses"][0], asked)
+        wrong = [text for text, _ in zip(wrong_solutions(solution, random), range(max(1, n - 1)), strict=False)]
+    except Unclear as error:
+        report.drop(source.label, f"its calculations cannot be followed ({_plain(error)})", name)
+        return
+    if len(wrong) < max(1, n - 1):
+        report.drop(source.label, "not enough wrong answers that are clear", name)
+        return
+    report.keep(source.label)
+    texts = [solution.text, *wrong] if n > 1 else [random.choice((solution.text, wrong[0]))]
+    yield _worked(source, row, texts, solution.text)
+
+
+def _plain(error: Unclear) -> str:
+    """The reason without the text that it names, to count by."""
+    return re.sub(r"^['\"].*['\"] ", "one ", str(error))
+
+
+def _worked(source: Source, row: Row, texts: list[str], right: str) -> Entry:
+    labels = tuple(RIGHT if text == right else WRONG for text in texts)
+    request = Request(row["conversation"], texts, row.get("reference"))
+    best = texts.index(right) if len(texts) > 1 else None
+    item = Preference(request, best, labels, source.name, _licence(row), f"{row['id']}-carried")
+    defects = tuple(None if text == right else CARRIED for text in texts)
+    return Entry(item, source.pool, CARRIED, defects, programmatic=True)
+
+
+SOURCES: dict[str, Source] = {
+    "prmbench": Source(
+        "prmbench_pairs.jsonl.gz", "PRMBench", "verifiable",
+        "a right solution of PRM800K and one with an error that a model put in; the subset names the kind", _solved,
+    ),
+    "gsm8k": Source(
+        "gsm8k_problems.jsonl.gz", "GSM8K", "verifiable",
+        "train split; the right solution is the source's, wrong ones have one step miscalculated and carried through",
+        _calculated,
+    ),
+    "hh-rlhf": Source(
+        "hh_rlhf_harmless_test.jsonl.gz", "hh-rlhf", "human",
+        "harmless, the source's test split: people's attacks on an assistant, and which reply they found less harmful",
+        _preferred,
+    ),
+    "qa-feedback": Source(
+        "qa_feedback_dev.jsonl.gz", "QA-Feedback", "human",
+        "four answers ranked by people; the prompts quote passages of Wikipedia, which has a licence of its own "
+        "(CC BY-SA)", _preferred,
+    ),
+    "ultrafeedback": Source(
+        "ultrafeedback_sample.jsonl.gz", "UltraFeedback", "human",
+        "the preference is GPT-4's, not a person's; MIT by the dataset's card, the copy that was read states none",
+        _preferred,
+    ),
+    "llama-factory": Source(
+        "llamafactory_dpo_demo.jsonl.gz", "LLaMA-Factory", "human",
+        "the English half of its DPO demonstration file; Apache-2.0 by the repository, which nobody has verified for "
+        "the rows", _preferred, "dpo_en_demo",
+    ),
+}  # fmt: skip
+
+
+def check_files(folder: Path, names: Iterator[str]) -> None:
+    """All files are there.
+
+    Raises:
+        InvalidInput: some are not, by name.
+    """
+    missing = sorted({name for name in names if not (folder / name).is_file()})
+    if missing:
+        raise InvalidInput(f"data: {folder} lacks {', '.join(missing)}; name the folder that holds the source files")
