@@ -55,7 +55,8 @@ test-space: $(VENV)/.dev  ## the Space through its API, MCP and a real Chromium 
 	SPACE_SCREENSHOTS=$${SPACE_SCREENSHOTS:-runs/space} $(PYTEST) -m slow tests/test_space_api.py tests/test_space_browser.py
 
 recipes-smoke: $(VENV)/.dev  ## every recipe on toys, two steps each: about a minute
-	rm -rf runs/sample-smoke runs/rft-smoke runs/grpo-smoke runs/meta-smoke runs/scalar-smoke
+	rm -rf runs/data-smoke runs/sample-smoke runs/rft-smoke runs/grpo-smoke runs/meta-smoke runs/scalar-smoke
+	$(BIN)/python recipes/data/build.py --config recipes/data/smoke.yaml
 	$(BIN)/python recipes/sample/sample.py --config recipes/sample/smoke.yaml
 	$(BIN)/python recipes/rft/train.py --config recipes/rft/smoke.yaml
 	$(BIN)/python recipes/grpo/train.py --config recipes/grpo/smoke.yaml

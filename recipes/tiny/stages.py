@@ -48,11 +48,11 @@ class Arguments:
     demonstrations: int = 32_000
     cold_steps: int = 1_800
     rft_steps: int = 200
-    grpo_steps: int = 30
-    meta_steps: int = 500
+    grpo_steps: int = 15
+    meta_steps: int = 1_200
     sample_items: int = 3_000
     grpo_items: int = 2_000
-    meta_items: int = 2_500
+    meta_items: int = 7_500
     test_items: int = 1_000
     k: int = 8
     temperature: float = 1.0

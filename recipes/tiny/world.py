@@ -29,7 +29,7 @@ from modeling_grm.types_grm import Request
 TEMPLATE = "{conversation}\n{responses}"
 PLACES = "abcd"  # each digit's place is written beside it, and both are one token: a small model finds it at once
 LENGTHS, COUNTS = (3, 4), (2, 2, 3)
-SLIP, TEMPTED = 0.25, 0.85
+SLIP, TEMPTED = 0.25, 0.95
 """How often the teacher believes a response at a digit where they disagree: any of them, and one that forgot the second
 operation."""
 SIGNS = "0123456789=x"
