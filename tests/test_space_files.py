@@ -19,7 +19,9 @@ from space_files import SPACE
 from transformers import pipeline
 
 from modeling_grm import Completion, Fake, InvalidInput, Prompt
+from modeling_grm.runs import COLUMNS
 from modeling_grm.toys import save_tiny, tiny_classifier
+from modeling_grm.trajectories import read
 
 from asked import MOST_RESPONSES, Asked, text_of, turns_of  # isort: skip
 from charts import apart, bounds, growth, half_width, histogram, running, t_95  # isort: skip
@@ -388,6 +390,7 @@ def test_the_curves_are_drawn_and_hold_no_text() -> None:
     html = scaling_page(curves)
     _Tags(html)
     assert "Control: a random half" in html
+    assert "meta_topk" in {point["curve"] for point in curves["points"]}
     assert {type(value) for point in curves["points"] for name, value in point.items() if name != "curve"} <= {
         int,
         float,
@@ -395,10 +398,10 @@ def test_the_curves_are_drawn_and_hold_no_text() -> None:
 
 
 def test_the_shipped_curves_are_what_the_script_makes() -> None:
-    from make_curves import curves, stored_scores
+    from make_curves import STORE, curves
 
     shipped = json.loads((SPACE / "curves.json").read_text(encoding="utf-8"))
-    made = curves(stored_scores(), "x")
+    made = curves(read(STORE, list(COLUMNS)), "x")
     assert made["points"] == shipped["points"]
     assert made["about"]["items"] == shipped["about"]["items"]
 
