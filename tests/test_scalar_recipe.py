@@ -30,6 +30,7 @@ from modeling_grm.embedded import base_model
 from modeling_grm.meta_rm_grm import MetaRM
 from modeling_grm.recipes import parse, read_keys
 from modeling_grm.toys import tiny_classifier
+from modeling_grm.trainable import with_classifier_lora
 from modeling_grm.types_grm import InvalidInput, Request
 
 RECIPE = ROOT / "recipes" / "scalar"
@@ -271,7 +272,7 @@ def test_training_learns_a_made_up_preference(train: Callable[..., Path], tmp_pa
 def test_rewards_are_finer_than_bfloat16(recipe: ModuleType) -> None:
     """Two responses of nearly one score would be equal there, in training and when it is measured."""
     model, tokenizer, _ = recipe.backbone(recipe.RecipeArguments(model="toy"))
-    model = recipe.with_adapter(model, recipe.RecipeArguments(lora_r=4))
+    model = with_classifier_lora(model, 4)
     rows = [torch.tensor([[at, 7, 9]]) for at in range(5)]
     with torch.autocast("cpu", torch.bfloat16), torch.inference_mode():
         seen = torch.cat([model(input_ids=ids).logits for ids in rows])

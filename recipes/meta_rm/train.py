@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import LoraConfig, get_peft_model
 from torch.nn import functional
 from tqdm.auto import tqdm
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, Trainer, TrainingArguments
@@ -31,6 +30,7 @@ from modeling_grm.meta_quality import fit_temperature, quality
 from modeling_grm.meta_rm_grm import EAGER, MetaRM
 from modeling_grm.recipes import last_checkpoint, script
 from modeling_grm.toys import TOY, made_up_store, tiny_classifier
+from modeling_grm.trainable import with_classifier_lora
 
 
 @dataclass
@@ -77,17 +77,6 @@ def backbone(args: RecipeArguments) -> tuple[Any, Any, str]:
     if model.config.get_text_config().pad_token_id is None:
         model.config.get_text_config().pad_token_id = tokenizer.pad_token_id
     return model, tokenizer, args.base
-
-
-def with_adapter(model: Any, args: RecipeArguments) -> Any:
-    """The model with LoRA on its linear layers and its head trained whole; as it is for rank 0."""
-    if not args.lora_r:
-        return model
-    layers = model.config.get_text_config().num_hidden_layers
-    chosen = {"layers_to_transform": list(range(layers - args.lora_last, layers))} if args.lora_last else {}
-    names = sorted({n.split(".")[-1] for n, m in model.base_model.named_modules() if isinstance(m, torch.nn.Linear)})
-    lora = LoraConfig(r=args.lora_r, lora_alpha=2 * args.lora_r, target_modules=names, task_type="SEQ_CLS", **chosen)
-    return get_peft_model(model, lora)
 
 
 def fit_head(model: Any, tokenizer: Any, parts: dict[str, list[Example]], batch_size: int) -> None:
@@ -193,7 +182,9 @@ def main(args: RecipeArguments, config: TrainingArguments) -> None:
     if args.head_first and last_checkpoint(config.output_dir) is None:
         with torch.autocast(model.device.type, torch.bfloat16, enabled=config.bf16):
             fit_head(model, tokenizer, parts | {"train": train}, args.eval_batch_size)
-    trainer = WeightedTrainer(with_adapter(model, args), config, train_dataset=rows, data_collator=collator)
+    trainer = WeightedTrainer(
+        with_classifier_lora(model, args.lora_r, args.lora_last), config, train_dataset=rows, data_collator=collator
+    )
     trainer.weight = weight
     if config.max_steps:
         trainer.train(resume_from_checkpoint=last_checkpoint(config.output_dir))

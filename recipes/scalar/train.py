@@ -25,7 +25,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from datasets import Dataset
-from peft import LoraConfig, get_peft_model
 from torch.nn import functional
 from torch.utils.data import Sampler
 from tqdm.auto import tqdm
@@ -47,6 +46,7 @@ from modeling_grm.meta_head import fitted_head
 from modeling_grm.meta_rm_grm import EAGER, MetaRM, in_batches
 from modeling_grm.recipes import last_checkpoint, script
 from modeling_grm.toys import TOY, tiny_classifier
+from modeling_grm.trainable import with_classifier_lora
 from modeling_grm.types_grm import InvalidInput
 
 HELD = 0.1  # share of the conversations that choose a fitted head's penalty; training has them, too
@@ -247,17 +247,6 @@ def in_float32(head: Any, states: tuple[torch.Tensor], _: Any) -> torch.Tensor:
         return functional.linear(states[0].float(), head.weight.float())
 
 
-def with_adapter(model: Any, args: RecipeArguments) -> Any:
-    """The model with LoRA on its linear layers and its head trained whole; as it is for rank 0."""
-    if not args.lora_r:
-        return model
-    layers = model.config.get_text_config().num_hidden_layers
-    chosen = {"layers_to_transform": list(range(layers - args.lora_last, layers))} if args.lora_last else {}
-    names = sorted({n.split(".")[-1] for n, m in model.base_model.named_modules() if isinstance(m, torch.nn.Linear)})
-    lora = LoraConfig(r=args.lora_r, lora_alpha=2 * args.lora_r, target_modules=names, task_type="SEQ_CLS", **chosen)
-    return get_peft_model(model, lora)
-
-
 def fit_head(model: Any, tokenizer: Any, part: Sequence[Encoded], args: RecipeArguments, batch_size: int) -> None:
     """Put the head where Bradley-Terry's likelihood is best on the backbone as it is.
 
@@ -407,7 +396,9 @@ def main(args: RecipeArguments, config: ScalarConfig) -> None:
             fit_head(model, tokenizer, parts["train"], args, config.per_device_eval_batch_size)
     config.remove_unused_columns = False  # the sampler looks at the lengths
     rows = pairs(parts["train"])
-    trainer = ScalarTrainer(with_adapter(model, args), config, train_dataset=rows, processing_class=tokenizer)
+    trainer = ScalarTrainer(
+        with_classifier_lora(model, args.lora_r, args.lora_last), config, train_dataset=rows, processing_class=tokenizer
+    )
     trainer.go_on(before)
     folder = Path(str(config.output_dir))
     save(trainer, folder, named=args.model not in (None, TOY))

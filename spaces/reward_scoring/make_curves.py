@@ -1,7 +1,7 @@
 """curves.json, for the tab "Scaling": accuracy against k, voted anew from stored judgements, without any text.
 
-    python spaces/reward_scoring/make_curves.py                    # the embedded judge's, rated by its meta RM
-    python spaces/reward_scoring/make_curves.py STORE [JUDGE]      # a labelled store of `grm score --store`, and whose it is
+    python spaces/reward_scoring/make_curves.py                # the embedded judge's, rated by its meta RM
+    python spaces/reward_scoring/make_curves.py STORE [JUDGE]  # a labelled store of `grm score`, and whose it is
 
 A store that a meta RM has rated (`grm rate`) brings its curves, and one that counts tokens the longest-half control.
 """
