@@ -88,6 +88,22 @@ def last_checkpoint(folder: str | Path | None) -> str | None:
     return get_last_checkpoint(str(folder)) if folder is not None and Path(folder).is_dir() else None
 
 
+def go_on(trainer: Any) -> None:
+    """Make the steps that a run's last checkpoint lacks: all of them without one, none where it has them all.
+
+    Left to itself, the Trainer makes one step more each time that a finished run is started again, where `max_steps`
+    ends inside an epoch. `max_steps: 0` trains nothing.
+    """
+    from transformers import TrainerState
+
+    before, wanted = last_checkpoint(trainer.args.output_dir), trainer.args.max_steps
+    if before and 0 < wanted <= int(before.rpartition("-")[2]):
+        trainer._load_from_checkpoint(before)
+        trainer.state = TrainerState.load_from_json(str(Path(before) / "trainer_state.json"))
+    elif wanted:
+        trainer.train(resume_from_checkpoint=before)
+
+
 def _config_of(argv: Sequence[str] | None) -> tuple[str | None, list[str]]:
     front = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     front.add_argument("--config")

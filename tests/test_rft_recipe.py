@@ -263,6 +263,18 @@ def losses(folder: Path, step: int) -> list[tuple[int, float]]:
     return [(entry["step"], entry["loss"]) for entry in state["log_history"]]
 
 
+@pytest.mark.parametrize(("lora_r", "weights"), [(0, "model.safetensors"), (2, "adapter_model.safetensors")])
+def test_a_finished_run_makes_no_further_step(train: Callable[..., Path], lora_r: int, weights: str) -> None:
+    keys = {"lora_r": lora_r, "lr_scheduler_type": "constant", "per_device_train_batch_size": 2, "max_steps": 2}
+    first = train(**keys)
+    made, told = (first / weights).read_bytes(), losses(first, 2)
+    (first / weights).unlink()
+    assert train(**keys) == first
+    assert (first / weights).read_bytes() == made
+    assert not (first / "checkpoint-3").exists()
+    assert losses(train(**keys | {"max_steps": 3}), 3)[:2] == told
+
+
 def test_two_steps_leave_a_judge(train: Callable[..., Path], capsys: pytest.CaptureFixture[str]) -> None:
     folder = train()
     said = json.loads(capsys.readouterr().out.splitlines()[0])

@@ -30,7 +30,7 @@ from modeling_grm.data.preference import Preference, Report
 from modeling_grm.data.reading import DataArguments, training_items
 from modeling_grm.generation_grm import check_length, encode
 from modeling_grm.prompts_grm import render
-from modeling_grm.recipes import last_checkpoint, script
+from modeling_grm.recipes import go_on, script
 from modeling_grm.rewards import spct_reward
 from modeling_grm.trainable import Prepared, prepared, save_judge, with_weights
 from modeling_grm.types_grm import InvalidInput
@@ -142,7 +142,7 @@ def main(args: RecipeArguments, config: SPCTConfig) -> None:
         rollout_func=rollouts,
         callbacks=[guard],
     )
-    trainer.train(resume_from_checkpoint=last_checkpoint(config.output_dir))
+    go_on(trainer)
     save_judge(trainer, judge, Path(str(config.output_dir)))
     history = json.dumps(trainer.state.log_history, indent=1)
     (Path(str(config.output_dir)) / "log_history.json").write_text(history + "\n", encoding="utf-8")

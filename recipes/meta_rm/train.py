@@ -28,7 +28,7 @@ from modeling_grm.meta_examples import Example, balanced, examples, excluded_ite
 from modeling_grm.meta_head import fitted_head
 from modeling_grm.meta_quality import fit_temperature, quality
 from modeling_grm.meta_rm_grm import EAGER, MetaRM
-from modeling_grm.recipes import last_checkpoint, script
+from modeling_grm.recipes import go_on, last_checkpoint, script
 from modeling_grm.toys import TOY, made_up_store, tiny_classifier
 from modeling_grm.trainable import with_classifier_lora
 
@@ -186,8 +186,7 @@ def main(args: RecipeArguments, config: TrainingArguments) -> None:
         with_classifier_lora(model, args.lora_r, args.lora_last), config, train_dataset=rows, data_collator=collator
     )
     trainer.weight = weight
-    if config.max_steps:
-        trainer.train(resume_from_checkpoint=last_checkpoint(config.output_dir))
+    go_on(trainer)
     finish(trainer, tokenizer, parts, args, name)
 
 

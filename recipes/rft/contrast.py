@@ -30,7 +30,7 @@ from modeling_grm.embedded import base_model
 from modeling_grm.generation_grm import encode
 from modeling_grm.packing import PackedTrainer, collate, join, pack
 from modeling_grm.prompts_grm import render
-from modeling_grm.recipes import last_checkpoint, script
+from modeling_grm.recipes import go_on, script
 from modeling_grm.types_grm import InvalidInput, Request
 
 
@@ -122,7 +122,7 @@ def main(args: RecipeArguments, config: TrainingArguments) -> None:
     start = args.init_adapter
     model = PeftModel.from_pretrained(model, start, is_trainable=True) if start else get_peft_model(model, lora)
     trainer = PackedTrainer(model, config, train_dataset=dataset, data_collator=collate)
-    trainer.train(resume_from_checkpoint=last_checkpoint(config.output_dir))
+    go_on(trainer)
     trainer.save_model(config.output_dir)
 
 

@@ -24,7 +24,7 @@ from datasets import concatenate_datasets
 from trl import SFTConfig, SFTTrainer
 
 from modeling_grm.data.tuning import drawn, read_answers, template_of, to_examples
-from modeling_grm.recipes import last_checkpoint, script
+from modeling_grm.recipes import go_on, script
 from modeling_grm.trainable import Prepared, prepared, save_judge, with_weights
 from modeling_grm.types_grm import InvalidInput
 
@@ -98,7 +98,7 @@ def main(args: RecipeArguments, config: SFTConfig) -> None:
     trainer = SFTTrainer(
         student.model, config, train_dataset=examples, processing_class=judge.tokenizer, peft_config=student.peft
     )
-    trainer.train(resume_from_checkpoint=last_checkpoint(config.output_dir))
+    go_on(trainer)
     save_judge(trainer, judge, Path(str(config.output_dir)))
 
 

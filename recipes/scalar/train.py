@@ -44,7 +44,7 @@ from modeling_grm.loading import adapter_base
 from modeling_grm.meta_examples import excluded_items, split_of
 from modeling_grm.meta_head import fitted_head
 from modeling_grm.meta_rm_grm import EAGER, MetaRM, in_batches
-from modeling_grm.recipes import last_checkpoint, script
+from modeling_grm.recipes import go_on, last_checkpoint, script
 from modeling_grm.toys import TOY, tiny_classifier
 from modeling_grm.trainable import with_classifier_lora
 from modeling_grm.types_grm import InvalidInput
@@ -313,17 +313,6 @@ class ScalarTrainer(RewardTrainer):
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
         return ByLength(self.train_dataset["length"], self.args.train_batch_size, self.args.seed)
 
-    def go_on(self, before: str | None) -> None:
-        """Make the steps that a checkpoint lacks; all of them without one, and none where it has them all.
-
-        The library makes one more step where there is none to make (`max_steps` that end inside an epoch).
-        """
-        made = int(before.rpartition("-")[2]) if before else 0
-        if before and made >= self.args.max_steps >= 0:
-            self._load_from_checkpoint(before)
-        elif self.args.max_steps:
-            self.train(resume_from_checkpoint=before)
-
     @property
     def speed(self) -> dict[str, float] | None:
         """How fast this process has trained, padding not counted; None where it has not."""
@@ -390,8 +379,7 @@ def main(args: RecipeArguments, config: ScalarConfig) -> None:
     parts = read_parts(items, tokenizer, min(args.max_tokens, context_length(model)), said)
     said = {"model": name, **said}
     print(json.dumps(said, ensure_ascii=False), flush=True)
-    before = last_checkpoint(config.output_dir)
-    if args.head_first and before is None:
+    if args.head_first and last_checkpoint(config.output_dir) is None:
         with torch.autocast(model.device.type, torch.bfloat16, enabled=config.bf16):
             fit_head(model, tokenizer, parts["train"], args, config.per_device_eval_batch_size)
     config.remove_unused_columns = False  # the sampler looks at the lengths
@@ -399,7 +387,7 @@ def main(args: RecipeArguments, config: ScalarConfig) -> None:
     trainer = ScalarTrainer(
         with_classifier_lora(model, args.lora_r, args.lora_last), config, train_dataset=rows, processing_class=tokenizer
     )
-    trainer.go_on(before)
+    go_on(trainer)
     folder = Path(str(config.output_dir))
     save(trainer, folder, named=args.model not in (None, TOY))
     found = report_of(parts["test"], answers_to(trainer, tokenizer, parts["test"]))
