@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 MARGIN = 0.06
-"""Less than half of the least gain among 13 seeds (tests/benchmarks/tiny_seeds.py)."""
+"""Less than half of the least gain among 20 seeds (tests/benchmarks/tiny_seeds.py)."""
 STAGES = ["cold start", "cold start, trained on", "RFT", "RFT, trained on", "GRPO"]
 
 
