@@ -53,10 +53,12 @@ from transformers.dynamic_module_utils import get_class_from_dynamic_module
 found = get_class_from_dynamic_module("pipeline_grm.RewardScoringPipeline", sys.argv[1])
 print(json.dumps({{"pipeline": found.__module__.split(".")[0]}}))
 """
-_DATASET = """import json, sys
+# A reader that is left halfway may still have threads; on a busy machine the interpreter's end then aborts the process.
+_DATASET = """import json, os, sys
 from datasets import load_dataset
 splits = load_dataset(sys.argv[1], streaming=True)
-print(json.dumps({"rows": {name: sorted(next(iter(rows))) for name, rows in splits.items()}}))
+print(json.dumps({"rows": {name: sorted(next(iter(rows))) for name, rows in splits.items()}}), flush=True)
+os._exit(0)
 """
 _SPACE = """import json, pathlib, sys
 files = sorted(pathlib.Path(sys.argv[1]).rglob("*.py"))
