@@ -193,13 +193,17 @@ def features() -> Any:
     )
 
 
-def to_dataset(items: Iterable[Preference]) -> Any:
-    """The items as a `datasets.Dataset` with these features.
+def to_dataset(items: Iterable[Any], columns: Any = None) -> Any:
+    """The items as a `datasets.Dataset`.
+
+    Args:
+        items: preferences, or anything else whose `to_dict` has the columns.
+        columns: their features; those of the schema if None.
 
     Raises:
         ImportError: without datasets.
     """
-    columns = features()
+    columns = columns or features()
     from datasets import Dataset
 
     rows = [item.to_dict() for item in items]

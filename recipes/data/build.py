@@ -30,9 +30,9 @@ from modeling_grm.data.decontamination import Benchmarks, decontaminate, prompts
 from modeling_grm.data.filters import check_licences
 from modeling_grm.data.pools import card
 from modeling_grm.data.pools.balance import balanced, baselines
-from modeling_grm.data.pools.entries import POOLS, Entry, apart, of_contrast, to_dataset
+from modeling_grm.data.pools.entries import POOLS, Entry, apart, columns, of_contrast
 from modeling_grm.data.pools.sources import MOST_WORDS, SOURCES, check_files, read_source
-from modeling_grm.data.preference import Report
+from modeling_grm.data.preference import Report, to_dataset
 from modeling_grm.data.sources import FILES
 from modeling_grm.recipes import script
 from modeling_grm.types_grm import InvalidInput
@@ -187,7 +187,7 @@ def write(parts: dict[str, list[Entry]], args: BuildArguments, said: dict[str, A
     folder = Path(args.out) / "dataset"
     (folder / "data").mkdir(parents=True, exist_ok=True)
     for part, rows in parts.items():
-        to_dataset(rows).to_parquet(folder / "data" / f"{part}-00000-of-00001.parquet")
+        to_dataset(rows, columns()).to_parquet(folder / "data" / f"{part}-00000-of-00001.parquet")
     (folder / "README.md").write_text(card.write(parts, said, args.repo, __version__), encoding="utf-8")
     report = json.dumps(said, indent=2, ensure_ascii=False) + "\n"
     (Path(args.out) / "report.json").write_text(report, encoding="utf-8")

@@ -19,7 +19,7 @@ from typing import Any
 
 from ...types_grm import InvalidInput
 from .build import COUNTS, Item, make_item, split_of, to_row
-from .sources import Seed, length, read_seeds
+from .sources import Seed, places, read_seeds
 from .strengths import GRADED, STRENGTHS
 
 PARTS = ("train", "meta", "test")
@@ -134,19 +134,13 @@ class Lengths:
         if named not in self.counts:
             self.counts[named] = [self.rng.random() * 1e-3 for _ in range(n)]
         counts = self.counts[named]
-        ranks = _ranks(item)
+        good = next(at for at, one in enumerate(item.candidates) if one.defect is None)
+        ranks = places([one.text for one in item.candidates], good)
         if strict and min(counts[rank] for rank in ranks) > min(counts) + 1e-6:
             return False
         for rank in ranks:
             counts[rank] += 1 / len(ranks)
         return True
-
-
-def _ranks(item: Item) -> range:
-    good = next(length(one.text) for one in item.candidates if one.defect is None)
-    others = [length(one.text) for one in item.candidates if one.defect is not None]
-    longer = sum(other > good for other in others)
-    return range(longer, longer + others.count(good) + 1)
 
 
 def _row(item: Item, number: int, part: str, rng: random.Random) -> dict[str, Any]:

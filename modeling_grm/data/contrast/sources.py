@@ -10,7 +10,7 @@ from __future__ import annotations
 import gzip
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,6 +73,13 @@ def words(text: str) -> int:
 def length(text: str) -> tuple[int, int]:
     """Words, and where those are equal, characters: by this the grown set and the pools are balanced."""
     return words(text), len(text)
+
+
+def places(texts: Sequence[str], best: int) -> range:
+    """Where one text may stand among all by `length`, the longest first; several places in a tie."""
+    lengths = [length(text) for text in texts]
+    longer = sum(other > lengths[best] for other in lengths)
+    return range(longer, longer + lengths.count(lengths[best]))
 
 
 def trim(text: str, target: int) -> str | None:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Any, TypeVar
 
 from ...bootstrap import wilson
-from ..contrast.sources import length, words
+from ..contrast.sources import places, words
 from ..preference import Report
 from .entries import Entry
 
@@ -54,10 +54,7 @@ def _draw(entry: Entry) -> str:
 
 def ranks(entry: Entry) -> range:
     """Where the best response may stand among all, the longest first; several places in a tie."""
-    lengths = [length(text) for text in entry.item.request.responses]
-    best = lengths[entry.item.best or 0]
-    longer = sum(one > best for one in lengths)
-    return range(longer, longer + lengths.count(best))
+    return places(entry.item.request.responses, entry.item.best or 0)
 
 
 def signs(entry: Entry) -> tuple[int, int]:

@@ -145,16 +145,3 @@ def columns() -> Any:
     text = Value("string")
     kinds = {"defects": List(text), "strengths": List(text), "programmatic": Value("bool")}
     return Features({**found, **{name: kinds.get(name, text) for name in NOTES}})
-
-
-def to_dataset(entries: Iterable[Entry]) -> Any:
-    """The entries as a `datasets.Dataset`.
-
-    Raises:
-        ImportError: without datasets.
-    """
-    named = columns()
-    from datasets import Dataset
-
-    rows = [entry.to_dict() for entry in entries]
-    return Dataset.from_dict({name: [row[name] for row in rows] for name in named}, features=named)
