@@ -9,7 +9,7 @@ import gzip
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -52,12 +52,8 @@ class Contrast:
 
     @cached_property
     def leading(self) -> dict[str, set[str]]:
-        """Whole leading sentences of each best response -> the prompts that it answers."""
-        owners: dict[str, set[str]] = {}
-        for seed in self.seeds.values():
-            for start in leading(seed.good[0]):
-                owners.setdefault(" ".join(start), set()).add(seed.prompt)
-        return owners
+        """See `owners_of`."""
+        return owners_of(self.seeds.values())
 
     @property
     def rows(self) -> list[Row]:
@@ -98,6 +94,15 @@ def seed_of(row: Row, seeds: dict[str, Seed]) -> Seed:
     """What the row was made from."""
     ask = row["conversation"][-1]["content"]
     return seeds[ask.removesuffix(f" {instruction_of(row).ask}") if row["meta"]["kind"] == "instruction" else ask]
+
+
+def owners_of(seeds: Iterable[Seed]) -> dict[str, set[str]]:
+    """Whole leading sentences of each best response -> the prompts that it answers."""
+    owners: dict[str, set[str]] = {}
+    for seed in seeds:
+        for start in leading(seed.good[0]):
+            owners.setdefault(" ".join(start), set()).add(seed.prompt)
+    return owners
 
 
 def leading(text: str) -> list[list[str]]:

@@ -20,7 +20,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_sources import write_sources
-from test_contrast import CLAIMS, consists_of, instruction_of, leading, made_of, seed_of, starts
+from test_contrast import CLAIMS, consists_of, instruction_of, leading, made_of, owners_of, seed_of, starts
 
 from modeling_grm.data.contrast.build import COUNTS, build, split_of
 from modeling_grm.data.contrast.defects import DEFECTS, last_number, with_answer
@@ -53,12 +53,8 @@ class Grown:
 
     @cached_property
     def leading(self) -> dict[str, set[str]]:
-        """Whole leading sentences of each best response -> the prompts that it answers."""
-        owners: dict[str, set[str]] = {}
-        for seed in self.seeds.values():
-            for start in leading(seed.good[0]):
-                owners.setdefault(" ".join(start), set()).add(seed.prompt)
-        return owners
+        """See `owners_of`."""
+        return owners_of(self.seeds.values())
 
     @cached_property
     def sentences(self) -> dict[str, set[str]]:
