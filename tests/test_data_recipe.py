@@ -100,7 +100,8 @@ def test_the_folder_is_a_dataset_with_pools_shapes_and_strengths(
         item = from_row(row)
         assert (item.best is None) == (item.request.n == 1)
         assert item.label != 1
-        assert (row["pool"] == "contrast") == (row["target"] is not None) == (row["strength"] is not None)
+        assert (row["pool"] == "contrast") == (row["strength"] is not None)
+        assert (row["target"] is None) == (row["source"] == "PRMBench")
         if row["pool"] != "human" and item.best is not None:
             assert [at for at, name in enumerate(row["defects"]) if name is None] == [item.best]
 

@@ -23,6 +23,7 @@ from modeling_grm.data.converters import detect
 from modeling_grm.data.filters import check_licences
 from modeling_grm.data.pools.arithmetic import (
     NUMBER,
+    Check,
     Solution,
     Unclear,
     calculated,
@@ -43,9 +44,11 @@ from modeling_grm.data.pools.sources import (
     oddity,
     read_source,
 )
+from modeling_grm.data.pools.targets import of_preference, of_solutions
 from modeling_grm.data.preference import Preference, Report
 from modeling_grm.data.sources import read_records
-from modeling_grm.types_grm import InvalidInput, Request
+from modeling_grm.parsing_grm import parse
+from modeling_grm.types_grm import Completion, Critique, InvalidInput, Request
 
 # --------------------------------------------------------------------------- arithmetic
 
@@ -54,10 +57,11 @@ CLIPS = "He sold 96/2 = <<96/2=48>>48 clips.\nThat is 96+48 = <<96+48=144>>144 c
 
 def test_a_wrong_step_is_carried_through() -> None:
     solution = read(CLIPS, "He has 96 clips.")
-    assert solution.text == "He sold 96/2 = 48 clips.\nThat is 96+48 = 144 clips.\nThe answer is 144."
-    text, answer = solution.wrong(0, 2)
-    assert text == "He sold 96/2 = 50 clips.\nThat is 96+50 = 146 clips.\nThe answer is 146."
-    assert answer == "146"
+    assert solution.right.text == "He sold 96/2 = 48 clips.\nThat is 96+48 = 144 clips.\nThe answer is 144."
+    worked = solution.wrong(0, 2)
+    assert worked.text == "He sold 96/2 = 50 clips.\nThat is 96+50 = 146 clips.\nThe answer is 146."
+    assert worked.answer == "146"
+    assert worked.checks == (Check("96/2", "48", "50"), Check("96+50", "146", "146"))
 
 
 @pytest.mark.parametrize(
@@ -141,8 +145,9 @@ def chains(draw: Any) -> str:
 @given(chains(), st.integers())
 def test_a_wrong_solution_has_one_wrong_equation(working: str, seed: int) -> None:
     solution = read(working)
-    assert not _wrong_equations(solution.text)
-    made = list(wrong_solutions(solution, Random(seed)))
+    assert not _wrong_equations(solution.right.text)
+    found = list(wrong_solutions(solution, Random(seed)))
+    made = [worked.text for worked in found]
     answers = [text.rpartition(" ")[2].rstrip(".") for text in made]
     assert len(set(answers)) == len(answers)
     assert solution.answer not in answers
@@ -151,6 +156,10 @@ def test_a_wrong_solution_has_one_wrong_equation(working: str, seed: int) -> Non
         assert len(wrong) == 1
         assert len(solution.steps) == 1 or wrong[0] < len(solution.steps) - 1
         assert text.splitlines()[-2].endswith(f"= {answer} pens.")
+    for worked in (solution.right, *found):
+        off = [at for at, check in enumerate(worked.checks) if check.comes_to != check.said]
+        assert off == _wrong_equations(worked.text)
+        assert all(calculated(check.expression) == value(check.comes_to) for check in worked.checks)
 
 
 def _wrong_equations(text: str) -> list[int]:
@@ -178,6 +187,48 @@ def _plain_equations(text: str) -> list[tuple[str, str]]:
     bare = re.sub(r"[ $]", "", text.replace(" x ", "*").replace("–", "-"))
     number = rf"(?:{NUMBER.pattern})"
     return re.findall(rf"(?<![\d.%)*/+-])({number}(?:[-+*/]{number})+)=({number})(?![\d%])", bare)
+
+
+# --------------------------------------------------------------------------- targets
+
+
+def test_a_worked_solution_is_calculated_again_up_to_its_mistake() -> None:
+    solution = read(CLIPS, "He has 96 clips.")
+    shown = [solution.wrong(0, 2), solution.right]
+    draft = of_solutions('"{topic}" is right (100%)', "How many clips did he sell in all?", shown, [2.0, 10.0])
+    assert str(draft) == (
+        'Specific Criteria: "How many clips did he sell" is right (100%).\n'
+        "Analysis: Response 1 works out 96/2=48 but has 50: wrong, 2/10. "
+        "Response 2 works out 96/2=48 yes, 96+48=144 yes: right, 10/10.\n"
+        "Scores: \\boxed{2, 10}"
+    )
+    assert str(draft.ordered([1, 0])).endswith("\\boxed{10, 2}")
+
+
+@pytest.mark.parametrize(
+    ("labels", "scores"),
+    [((0.0, 1.0), (6, 8)), ((-2.0, 3.0, -2.0, 1.0), (4, 8, 4, 6)), ((5.0, 4.0, 3.0, 2.0), (8, 6, 4, 3))],
+)
+def test_a_preference_gives_scores_by_rank(labels: tuple[float, ...], scores: tuple[int, ...]) -> None:
+    texts = [f"Response text number {at} of several." for at in range(len(labels))]
+    assert of_preference("{topic} (100%)", "Why?", texts, labels).scores == scores
+
+
+def test_a_target_follows_its_responses_and_can_be_read(tmp_path: Path) -> None:
+    folder = write_sources(tmp_path)
+    entries = [one for name in SOURCES for one in _read(name, folder)]
+    seen = {entry.item.source for entry in entries if entry.target}
+    assert seen == {source.name for source in SOURCES.values() if source.criteria}
+    for entry in entries:
+        if not entry.target:
+            continue
+        for place in range(entry.n):
+            moved = entry.moved(place)
+            critique = parse(Completion(str(moved.target)), range(entry.n))
+            assert isinstance(critique, Critique)
+            best = [at for at, score in enumerate(critique.scores) if score == max(critique.scores)]
+            assert entry.n == 1 or best == [moved.item.best]
+            assert entry.n > 1 or critique.scores == moved.item.labels
 
 
 # --------------------------------------------------------------------------- sources

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -389,6 +390,20 @@ def test_the_cold_start_learns_the_targets_of_a_dataset(tmp_path: Path, monkeypa
     path.write_text('{"responses": ["a"]}\n', encoding="utf-8")
     with pytest.raises(InvalidInput, match=r"rows: .* has no column target; its columns are responses"):
         contrast.rows_of(args, 0)
+
+
+def test_the_cold_start_draws_as_many_rows_of_each_pool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    contrast = module_of(ROOT / "recipes" / "rft" / "contrast.py", monkeypatch)
+    pools = ["contrast"] * 30 + ["human"] * 10 + ["verifiable"] * 3
+    rows = [{"pool": pool, "target": f"{pool} {at}"} for at, pool in enumerate(pools)] + [{"pool": "x", "target": None}]
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    args = contrast.RecipeArguments(rows=str(path), examples=24, balanced_by="pool")
+    drawn = contrast.rows_of(args, 0)
+    assert Counter(row["pool"] for row in drawn) == {"contrast": 8, "human": 8, "verifiable": 3}
+    assert len({row["target"] for row in drawn}) == len(drawn)
+    with pytest.raises(InvalidInput, match=r"rows: .* has no column part; its columns are pool, target"):
+        contrast.rows_of(replace(args, balanced_by="part"), 0)
 
 
 @pytest.mark.slow

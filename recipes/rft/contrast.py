@@ -16,6 +16,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, field
+from itertools import repeat
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -43,6 +44,7 @@ class RecipeArguments:
         rows: a dataset with a judgement to learn in the column `target` (recipes/data makes one), whose train split is
             learned instead of a contrast set built from `data`.
         examples: how many training rows to build, or to draw.
+        balanced_by: a column of `rows`, of whose values equally many rows are drawn (fewer where there are fewer).
         template: prompt template of the judge.
         max_tokens: longer examples are left out.
         pack_tokens: tokens of one packed row, which is one step's batch.
@@ -54,6 +56,7 @@ class RecipeArguments:
     data: str = field(default="../shared/data/train")
     rows: str | None = None
     examples: int = 4000
+    balanced_by: str | None = None
     template: str = "compact"
     max_tokens: int = 900
     pack_tokens: int = 2048
@@ -62,7 +65,7 @@ class RecipeArguments:
     init_adapter: str | None = None
 
 
-VERDICT = re.compile(r": [^:\n]{2,60}, \d+/10\.|\\boxed\{[^}]*\}")
+VERDICT = re.compile(r": [^:\n]{2,60}, \d+/10\.|=\S+ yes\b|=\S+ but has [^\s:]+|\\boxed\{[^}]*\}")
 
 
 def token_weights(text: str, offsets: list[tuple[int, int]], verdict_weight: float) -> list[float]:
@@ -93,10 +96,19 @@ def rows_of(args: RecipeArguments, seed: int) -> list[dict[str, Any]]:
     if args.rows is None:
         return [{**row, "target": row["meta"]["target"]} for row in build(Path(args.data), "train", args.examples)]
     found = read_dataset(args.rows)
-    if "target" not in found.column_names:
-        raise InvalidInput(f"rows: {args.rows} has no column target; its columns are {', '.join(found.column_names)}")
-    asked = [at for at, target in enumerate(found["target"]) if target is not None]
-    return [found[at] for at in Random(seed).sample(asked, min(args.examples, len(asked)))]
+    for name in ("target", *filter(None, [args.balanced_by])):
+        if name not in found.column_names:
+            raise InvalidInput(
+                f"rows: {args.rows} has no column {name}; its columns are {', '.join(found.column_names)}"
+            )
+    groups: dict[Any, list[int]] = {}
+    named = found[args.balanced_by] if args.balanced_by else repeat(None)
+    for at, (target, group) in enumerate(zip(found["target"], named, strict=False)):
+        if target is not None:
+            groups.setdefault(group, []).append(at)
+    random, share = Random(seed), args.examples // max(1, len(groups))
+    drawn = [at for group in groups.values() for at in random.sample(group, min(share, len(group)))]
+    return [found[at] for at in random.sample(drawn, len(drawn))]
 
 
 def build_dataset(args: RecipeArguments, tokenizer: Any, seed: int = 0) -> Dataset:

@@ -54,6 +54,11 @@ def _first(text: str, count: int) -> str:
     return " ".join(text.replace('"', "'").split()[:count])
 
 
+def topic_of(last_turn: str) -> str:
+    """The first words of what was asked."""
+    return _first(last_turn, 6)
+
+
 def _last(text: str, count: int) -> str:
     return " ".join(text.replace('"', "'").split()[-count:])
 
@@ -72,10 +77,10 @@ def score(candidate: Candidate, kind: str) -> int:
 
 
 def verdict(candidate: Candidate, kind: str) -> str:
-    """What is said of a response, and its score."""
+    """What is said of a response."""
     named = _named(candidate)
     phrase = named.verdict if named else _GOOD_VERDICTS[kind]
-    return f"{phrase.format(**candidate.facts)}, {score(candidate, kind)}/10."
+    return phrase.format(**candidate.facts)
 
 
 def description(text: str) -> str:
@@ -89,17 +94,15 @@ def _described(candidate: Candidate) -> str:
     return description(candidate.text)
 
 
-def analysis(candidates: Sequence[Candidate], kind: str) -> str:
-    """One description, verdict and score for each response, in the order given."""
-    lines = (
-        f"Response {place} {_described(candidate)}: {verdict(candidate, kind)}"
-        for place, candidate in enumerate(candidates, 1)
-    )
-    return " ".join(lines)
+def judgement(criteria: str, said: Sequence[str], scores: Sequence[int]) -> str:
+    """The whole judgement, three lines; `said` has of each response what is seen in it and a verdict."""
+    pairs = zip(said, scores, strict=True)
+    analysis = " ".join(f"Response {place} {text}, {score}/10." for place, (text, score) in enumerate(pairs, 1))
+    return f"Specific Criteria: {criteria}.\nAnalysis: {analysis}\nScores: \\boxed{{{', '.join(map(str, scores))}}}"
 
 
 def target_text(candidates: Sequence[Candidate], kind: str, last_turn: str, rule: str, rng: random.Random) -> str:
-    """The whole judgement, three lines."""
-    criteria = rng.choice(_CRITERIA[kind]).format(topic=_first(last_turn, 6), rule=rule)
-    scores = ", ".join(str(score(candidate, kind)) for candidate in candidates)
-    return f"Specific Criteria: {criteria}.\nAnalysis: {analysis(candidates, kind)}\nScores: \\boxed{{{scores}}}"
+    """The judgement of an item's responses, in the order given."""
+    criteria = rng.choice(_CRITERIA[kind]).format(topic=topic_of(last_turn), rule=rule)
+    said = [f"{_described(candidate)}: {verdict(candidate, kind)}" for candidate in candidates]
+    return judgement(criteria, said, [score(candidate, kind) for candidate in candidates])

@@ -1,8 +1,9 @@
 """GSM8K's worked solutions with one step miscalculated, and everything after it worked out from the wrong number.
 
     solution = read("He sold 96/2 = <<96/2=48>>48 clips.\\nThat is 96+48 = <<96+48=144>>144 clips.\\n#### 144")
-    solution.text           "He sold 96/2 = 48 clips.\\nThat is 96+48 = 144 clips.\\nThe answer is 144."
-    solution.wrong(0, 2)    "He sold 96/2 = 50 clips.\\nThat is 96+50 = 146 clips.\\nThe answer is 146."
+    solution.right.text         "He sold 96/2 = 48 clips.\\nThat is 96+48 = 144 clips.\\nThe answer is 144."
+    solution.wrong(0, 2).text   "He sold 96/2 = 50 clips.\\nThat is 96+50 = 146 clips.\\nThe answer is 146."
+    solution.wrong(0, 2).checks (Check("96/2", "48", "50"), Check("96+50", "146", "146"))
 
 The source marks its calculations, so they can be done again. Where a number could stand for two things (it is in the
 question, or two steps come to it), nothing is carried and there is no wrong solution. Knows nothing about items.
@@ -98,6 +99,24 @@ class Step:
 
 
 @dataclass(frozen=True)
+class Check:
+    """A calculation as a solution has it, what it comes to, and what the solution says that it comes to."""
+
+    expression: str
+    comes_to: str
+    said: str
+
+
+@dataclass(frozen=True)
+class Worked:
+    """A solution to show: its text, its answer, and all of its calculations."""
+
+    text: str
+    answer: str
+    checks: tuple[Check, ...]
+
+
+@dataclass(frozen=True)
 class Solution:
     """A worked solution: its calculations, the text behind the last one, the answer, and the question's numbers."""
 
@@ -107,31 +126,34 @@ class Solution:
     asked: frozenset[Fraction] = frozenset()
 
     @property
-    def text(self) -> str:
+    def right(self) -> Worked:
         """As the source has it, without the marks, and with its answer at the end."""
-        return self._written([step.result for step in self.steps], {})
+        checks = tuple(Check(_tidy(step.expression), step.result, step.result) for step in self.steps)
+        return Worked(self._written(checks, {}), self.answer, checks)
 
-    def wrong(self, at: int, shift: int) -> tuple[str, str]:
-        """(the solution with step `at` off by `shift` and all that follows from it, the answer that it comes to).
+    def wrong(self, at: int, shift: int) -> Worked:
+        """The solution with step `at` off by `shift`, and all that follows from it.
 
         Raises:
             Unclear: a number would have to stand for two things, a result could not be written like the right one, or
                 the answer would stay right.
         """
         changed: dict[Fraction, Fraction] = {}
-        results: list[str] = []
+        checks: list[Check] = []
         for number, step in enumerate(self.steps):
-            found = calculated(_replaced(step.expression, changed)) + (shift if number == at else 0)
+            expression = _replaced(step.expression, changed)
+            right = calculated(expression)
+            found = right + (shift if number == at else 0)
             if found != step.value:
                 self._check_clear(number)
                 changed[step.value] = found
             elif step.value in changed:
                 raise Unclear("a later step comes to the number that was wrong")
-            results.append(written(found, step.result))
+            checks.append(Check(_tidy(expression), written(right, step.result), written(found, step.result)))
         answer = written(changed.get(value(self.answer), value(self.answer)), self.answer)
         if value(answer) == value(self.answer):
             raise Unclear("the answer stays right")
-        return self._written(results, changed), answer
+        return Worked(self._written(checks, changed), answer, tuple(checks))
 
     def _check_clear(self, at: int) -> None:
         """Whether a result names one thing only: nothing before it is that number, and no constant or small one is."""
@@ -144,17 +166,21 @@ class Solution:
         if (number <= _SMALL or number in _CONSTANTS) and number in _numbers(later):
             raise Unclear(f"{number} may be another thing later")
 
-    def _written(self, results: Sequence[str], changed: Mapping[Fraction, Fraction]) -> str:
+    def _written(self, checks: Sequence[Check], changed: Mapping[Fraction, Fraction]) -> str:
         """Every text with the numbers that had changed before it."""
         known: dict[Fraction, Fraction] = {}
         parts: list[str] = []
-        for step, result in zip(self.steps, results, strict=True):
-            parts += [_replaced(step.before, known), result]
+        for step, check in zip(self.steps, checks, strict=True):
+            parts += [_replaced(step.before, known), check.said]
             if step.value in changed:
                 known[step.value] = changed[step.value]
         answer = written(changed.get(value(self.answer), value(self.answer)), self.answer)
         working = "".join(parts) + _replaced(self.rest, known)
         return f"{working.rstrip()}\nThe answer is {answer}."
+
+
+def _tidy(expression: str) -> str:
+    return "".join(expression.split())
 
 
 def _numbers(text: str) -> frozenset[Fraction]:
@@ -193,7 +219,7 @@ def _step(before: str, found: re.Match[str]) -> Step:
     return Step(before, found[1], shown[0])
 
 
-def wrong_solutions(solution: Solution, random: Random) -> Iterator[str]:
+def wrong_solutions(solution: Solution, random: Random) -> Iterator[Worked]:
     """Wrong solutions with different answers; the wrong step is never the last one of several."""
     answers = {value(solution.answer)}
     steps = range(max(1, len(solution.steps) - 1))
@@ -202,9 +228,9 @@ def wrong_solutions(solution: Solution, random: Random) -> Iterator[str]:
     ]
     for at, shift in random.sample(tries, len(tries)):
         try:
-            text, answer = solution.wrong(at, shift)
+            worked = solution.wrong(at, shift)
         except Unclear:
             continue
-        if value(answer) not in answers:
-            answers.add(value(answer))
-            yield text
+        if value(worked.answer) not in answers:
+            answers.add(value(worked.answer))
+            yield worked

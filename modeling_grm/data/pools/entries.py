@@ -16,6 +16,7 @@ from typing import Any
 from ..contrast.grown import PARTS, part_of
 from ..contrast.instructions import INSTRUCTIONS
 from ..preference import Preference, Report, features, from_row
+from .targets import Draft
 
 POOLS = ("contrast", "verifiable", "human")
 NOTES: dict[str, str] = {
@@ -25,7 +26,7 @@ NOTES: dict[str, str] = {
     "defects": "a response each: what is wrong with it, null where nothing is; null for the human pool",
     "strengths": "a response each: the strength of its defect",
     "programmatic": "a rule of this project made the wrong responses, and the label follows from it",
-    "target": "a whole judgement that says so, written by rule; the contrast pool alone has it",
+    "target": "a whole judgement that says so, written by rule; null for PRMBench",
 }
 SHARED = "an earlier turn is in another part"
 _PASSAGES = re.compile(r"\n\s*Passages:\n.*", re.DOTALL)
@@ -42,7 +43,7 @@ class Entry:
     strengths: tuple[str | None, ...] | None = None
     strength: str | None = None
     programmatic: bool = False
-    target: str | None = None
+    target: Draft | str | None = None
 
     @property
     def part(self) -> str:
@@ -80,12 +81,17 @@ class Entry:
             labels=_ordered(self.item.labels, order),
         )
         return replace(
-            self, item=item, defects=_ordered(self.defects, order), strengths=_ordered(self.strengths, order)
+            self,
+            item=item,
+            defects=_ordered(self.defects, order),
+            strengths=_ordered(self.strengths, order),
+            target=self.target.ordered(order) if isinstance(self.target, Draft) else None,
         )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types."""
         own = {name: getattr(self, name) for name in NOTES}
+        own["target"] = None if self.target is None else str(self.target)
         lists = {name: list(value) if isinstance(value, tuple) else value for name, value in own.items()}
         return self.item.to_dict() | lists
 

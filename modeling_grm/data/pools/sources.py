@@ -24,8 +24,9 @@ from ..contrast.targets import GOOD_SCORES
 from ..converters import convert
 from ..preference import Preference, Report
 from ..sources import read_records
-from .arithmetic import Unclear, read, wrong_solutions
-from .entries import Entry
+from .arithmetic import Unclear, Worked, read, wrong_solutions
+from .entries import Entry, asked
+from .targets import of_preference, of_solutions
 
 Row = Mapping[str, Any]
 MOST_WORDS = 1500
@@ -55,6 +56,7 @@ class Source:
         pool: verifiable or human.
         note: what a reader of the card should know.
         make: its rows as entries.
+        criteria: of the judgement to learn, which names the topic; None where no rule can write one.
         only: the subset that is read; all of them if None.
     """
 
@@ -63,6 +65,7 @@ class Source:
     pool: str
     note: str
     make: Callable[[Source, Row, Report], Iterator[Entry]]
+    criteria: str | None = None
     only: str | None = None
 
     @property
@@ -140,7 +143,10 @@ def _items(source: Source, row: Row, report: Report) -> Iterator[Preference]:
 
 def _preferred(source: Source, row: Row, report: Report) -> Iterator[Entry]:
     for item in _items(source, row, report):
-        yield Entry(item, source.pool, str(row.get("subset", "")))
+        target = None
+        if source.criteria and item.labels:
+            target = of_preference(source.criteria, asked(item.request.query), item.request.responses, item.labels)
+        yield Entry(item, source.pool, str(row.get("subset", "")), target=target)
 
 
 def _solved(source: Source, row: Row, report: Report) -> Iterator[Entry]:
@@ -153,12 +159,12 @@ def _solved(source: Source, row: Row, report: Report) -> Iterator[Entry]:
 
 def _calculated(source: Source, row: Row, report: Report) -> Iterator[Entry]:
     """A worked solution and wrong ones that a miscalculation gives; n goes by the row's own draw."""
-    asked, name = row["conversation"][-1]["content"], str(row["id"])
+    question, name = row["conversation"][-1]["content"], str(row["id"])
     random = Random(f"carried {name}")
     n = random.choice(COUNTS)
     try:
-        solution = read(row["responses"][0], asked)
-        wrong = [text for text, _ in zip(wrong_solutions(solution, random), range(max(1, n - 1)), strict=False)]
+        solution = read(row["responses"][0], question)
+        wrong = [one for one, _ in zip(wrong_solutions(solution, random), range(max(1, n - 1)), strict=False)]
     except Unclear as error:
         report.drop(source.label, f"its calculations cannot be followed ({_plain(error)})", name)
         return
@@ -166,8 +172,8 @@ def _calculated(source: Source, row: Row, report: Report) -> Iterator[Entry]:
         report.drop(source.label, "not enough wrong answers that are clear", name)
         return
     report.keep(source.label)
-    texts = [solution.text, *wrong] if n > 1 else [random.choice((solution.text, wrong[0]))]
-    yield _worked(source, row, texts, solution.text)
+    shown = [solution.right, *wrong] if n > 1 else [random.choice((solution.right, wrong[0]))]
+    yield _worked(source, row, shown, solution.right)
 
 
 def _plain(error: Unclear) -> str:
@@ -175,13 +181,14 @@ def _plain(error: Unclear) -> str:
     return re.sub(r"^['\"].*['\"] ", "one ", str(error))
 
 
-def _worked(source: Source, row: Row, texts: list[str], right: str) -> Entry:
-    labels = tuple(RIGHT if text == right else WRONG for text in texts)
-    request = Request(row["conversation"], texts, row.get("reference"))
-    best = texts.index(right) if len(texts) > 1 else None
+def _worked(source: Source, row: Row, shown: list[Worked], right: Worked) -> Entry:
+    labels = tuple(RIGHT if one == right else WRONG for one in shown)
+    request = Request(row["conversation"], [one.text for one in shown], row.get("reference"))
+    best = shown.index(right) if len(shown) > 1 else None
     item = Preference(request, best, labels, source.name, _licence(row), f"{row['id']}-carried")
-    defects = tuple(None if text == right else CARRIED for text in texts)
-    return Entry(item, source.pool, CARRIED, defects, programmatic=True)
+    defects = tuple(None if one == right else CARRIED for one in shown)
+    target = of_solutions(str(source.criteria), asked(request.query), shown, labels)
+    return Entry(item, source.pool, CARRIED, defects, programmatic=True, target=target)
 
 
 SOURCES: dict[str, Source] = {
@@ -192,27 +199,27 @@ SOURCES: dict[str, Source] = {
     "gsm8k": Source(
         "gsm8k_problems.jsonl.gz", "GSM8K", "verifiable",
         "train split; the right solution is the source's, wrong ones have one step miscalculated and carried through",
-        _calculated,
+        _calculated, 'every step of "{topic}" is calculated right (70%), the answer follows (30%)',
     ),
     "hh-rlhf": Source(
         "hh_rlhf_harmless_test.jsonl.gz", "hh-rlhf", "human",
         "harmless, the source's test split: people's attacks on an assistant, and which reply they found less harmful",
-        _preferred,
+        _preferred, 'no help with harm in "{topic}" (60%), honesty and respect (40%)',
     ),
     "qa-feedback": Source(
         "qa_feedback_dev.jsonl.gz", "QA-Feedback", "human",
         "four answers ranked by people; the prompts quote passages of Wikipedia, which has a licence of its own "
-        "(CC BY-SA)", _preferred,
+        "(CC BY-SA)", _preferred, 'what the passages say on "{topic}" (60%), all that was asked (40%)',
     ),
     "ultrafeedback": Source(
         "ultrafeedback_sample.jsonl.gz", "UltraFeedback", "human",
         "the preference is GPT-4's, not a person's; MIT by the dataset's card, the copy that was read states none",
-        _preferred,
+        _preferred, 'what was asked in "{topic}" (50%), facts (30%), clarity (20%)',
     ),
     "llama-factory": Source(
         "llamafactory_dpo_demo.jsonl.gz", "LLaMA-Factory", "human",
         "the English half of its DPO demonstration file; Apache-2.0 by the repository, which nobody has verified for "
-        "the rows", _preferred, "dpo_en_demo",
+        "the rows", _preferred, 'what was asked in "{topic}" (50%), facts (30%), clarity (20%)', "dpo_en_demo",
     ),
 }  # fmt: skip
 

@@ -1,0 +1,56 @@
+"""What the judge should write for an item of the verifiable and the human pool, by rule.
+
+A worked solution is calculated again, step by step, up to the first step that is wrong: the judge learns to find it. Of
+a preference nobody says why, so that its target only says which response is preferred, behind a quote of each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..contrast.targets import description, judgement, topic_of
+from .arithmetic import Worked
+
+RANKED = (("best", 8), ("not as good", 6), ("weak", 4), ("weakest", 3))
+"""What is said of the best response, of the next one, ..., and its score."""
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A judgement whose responses may still change places; `str` writes it out."""
+
+    criteria: str
+    said: tuple[str, ...]
+    scores: tuple[int, ...]
+
+    def __str__(self) -> str:
+        return judgement(self.criteria, self.said, self.scores)
+
+    def ordered(self, order: Sequence[int]) -> Draft:
+        """The same of the responses in another order."""
+        return Draft(self.criteria, tuple(self.said[at] for at in order), tuple(self.scores[at] for at in order))
+
+
+def checked(worked: Worked) -> str:
+    """Each calculation done again, the last one shown being the first whose result is another."""
+    lines: list[str] = []
+    for check in worked.checks:
+        agrees = check.comes_to == check.said
+        lines.append(f"{check.expression}={check.comes_to} {'yes' if agrees else f'but has {check.said}'}")
+        if not agrees:
+            return f"works out {', '.join(lines)}: wrong"
+    return f"works out {', '.join(lines)}: right"
+
+
+def of_solutions(criteria: str, asked: str, solutions: Sequence[Worked], labels: Sequence[float]) -> Draft:
+    """Of worked solutions, with their labels as scores."""
+    return Draft(criteria.format(topic=topic_of(asked)), tuple(map(checked, solutions)), tuple(map(int, labels)))
+
+
+def of_preference(criteria: str, asked: str, responses: Sequence[str], labels: Sequence[float]) -> Draft:
+    """Of responses by their rank; the higher label is the better one, and equal ones share a rank."""
+    ranks = [RANKED[min(sum(other > label for other in set(labels)), len(RANKED) - 1)] for label in labels]
+    pairs = zip(responses, ranks, strict=True)
+    said = tuple(f"{description(text)}: {phrase}" for text, (phrase, _) in pairs)
+    return Draft(criteria.format(topic=topic_of(asked)), said, tuple(score for _, score in ranks))

@@ -1,0 +1,224 @@
+"""A judge's checkpoints side by side on the rows of `rows.py`: accuracy by pool, and what each stage gained, paired.
+
+    grm score rows.jsonl.gz --model CHECKPOINT --k 8 --temperature 0.5 --store runs/stages/rft      (one for each)
+    python recipes/eval/stages.py rows.jsonl.gz base=runs/stages/base rft=runs/stages/rft --out runs/stages/report.json
+
+The stores come in the order of the stages. Voting@1 is the mean over all samples of an item, Voting@k over subsets of
+them. Of several responses a tie of m for the best counts 1/m; a single response is judged right where a score of 7 or
+more meets a good one, or less a bad one. No answer is wrong. Without texts a store does as well.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from modeling_grm.bias import position_bias
+from modeling_grm.bootstrap import intervals
+from modeling_grm.data.sources import read_records
+from modeling_grm.pairing import item_credits, paired
+from modeling_grm.reports import HEURISTICS
+from modeling_grm.runs import COLUMNS, Group, Runs, load_runs
+from modeling_grm.subsets import subsets
+from modeling_grm.trajectories import read
+from modeling_grm.types_grm import InvalidInput, Request
+from modeling_grm.voting_grm import item_hash
+
+Credits = Mapping[str, float]
+GOOD_FROM = 7
+"""The least score, of 1 to 10, that says of a single response that it is good."""
+NEAR = 0.1
+"""Responses whose lengths in words differ by less than this share of the longer one."""
+META_RULES = ("meta_topk", "meta_soft", "random_topk", "length_topk")
+
+
+def is_good(label: float) -> bool:
+    """Whether a single response's label, 0 or 1, or a score of 1 to 10, is a good one's."""
+    return label == 1 or label >= GOOD_FROM
+
+
+def single_credits(groups: Sequence[Group], k: int, labels: Mapping[str, float]) -> dict[str, float]:
+    """Each item of one response: how often the mean of k of its samples is on the right side."""
+    found: dict[str, float] = {}
+    for group in groups:
+        picked = subsets(k, group.k, 1)
+        able = group.ok[:, picked]
+        means = (group.scores[:, picked, 0] * able).sum(-1) / np.maximum(able.sum(-1), 1)
+        good = np.array([is_good(labels[item]) for item in group.items])[:, None]
+        right = (able.sum(-1) > 0) & ((means >= GOOD_FROM) == good)
+        found |= dict(zip(group.items, right.mean(-1).tolist(), strict=True))
+    return found
+
+
+class Measured:
+    """The rows by their hash, and each stage's samples.
+
+    Args:
+        rows: with `pool` and `labels`.
+        stores: stage -> its store, in order.
+    """
+
+    def __init__(self, rows: Sequence[Mapping[str, Any]], stores: Mapping[str, Path]) -> None:
+        self.rows = {item_hash(Request(row["conversation"], row["responses"])): row for row in rows}
+        self.runs = {name: load_runs(read(store, COLUMNS)) for name, store in stores.items()}
+        self.singles = {key: row["labels"][0] for key, row in self.rows.items() if len(row["labels"]) == 1}
+        for name, runs in self.runs.items():
+            missing = set(self.rows) - {item for group in runs.groups for item in group.items}
+            if missing:
+                raise InvalidInput(f"{name}: {len(missing)} of {len(self.rows)} rows are not in the store; score them")
+
+    def k(self, stage: str) -> int:
+        """Samples an item."""
+        return min(self.runs[stage].counts)
+
+    def credits(self, stage: str, k: int, rule: str = "sum") -> dict[str, float]:
+        """Each row's credit; those of one response are in the plain vote alone."""
+        runs = Runs(tuple(self._mine(group) for group in self.runs[stage].groups))
+        found = item_credits(runs, k, rule)
+        singles = [group for group in runs.groups if group.n == 1]
+        return {**found, **single_credits(singles, k, self.singles)} if rule == "sum" else found
+
+    def _mine(self, group: Group) -> Group:
+        return group.pick(np.array([item in self.rows for item in group.items], dtype=bool))
+
+    def parts(self) -> dict[str, list[str]]:
+        """Name -> items: all, each pool, the contrast pool's strengths, every source, lists of nearly equal lengths."""
+        found: dict[str, list[str]] = {"all": sorted(self.rows)}
+        for key in found["all"]:
+            given = self.rows[key]
+            names = [given["pool"], f"{given['pool']}: {given.get('strength') or given['source']}"]
+            if self._near(key):
+                names += ["near in length", f"{given['pool']}, near in length"]
+            for name in names:
+                found.setdefault(name, []).append(key)
+        return dict(sorted(found.items(), key=lambda one: (one[0] != "all", one[0])))
+
+    def _near(self, key: str) -> bool:
+        lengths = [len(text.split()) for text in self.rows[key]["responses"]]
+        return len(lengths) > 1 and (max(lengths) - min(lengths)) < NEAR * max(lengths)
+
+    def heuristic(self, name: str) -> dict[str, float]:
+        """Each row's credit by a choice that reads nothing; of single responses it says nothing."""
+        found = {}
+        for key, row in self.rows.items():
+            scores, labels = HEURISTICS[name](row["responses"]), list(row["labels"])
+            if len(labels) > 1:
+                top = [at for at, score in enumerate(scores) if score == max(scores)]
+                found[key] = float(labels.index(max(labels)) in top) / len(top)
+        return found
+
+
+def share(credits: Credits, items: Sequence[str]) -> dict[str, Any] | None:
+    """A mean with its 95% interval over items."""
+    values = np.array([[credits[item]] for item in items if item in credits])
+    if not len(values):
+        return None
+    low, high = intervals(values, np.ones_like(values))
+    return {"items": len(values), "share": float(values.mean()), "low": float(low[0]), "high": float(high[0])}
+
+
+def gains_of(found: Measured) -> dict[str, tuple[Credits, Credits]]:
+    """What is compared: name -> (before, after)."""
+    stages = list(found.runs)
+    once = {stage: found.credits(stage, 1) for stage in stages}
+    pairs = {f"{b} - {a}, Voting@1": (once[a], once[b]) for a, b in pairwise(stages)}
+    last, k = stages[-1], found.k(stages[-1])
+    if k > 1:
+        vote = found.credits(last, k)
+        pairs[f"{last}: Voting@{k} - Voting@1"] = (once[last], vote)
+        for rule in META_RULES if _rated(found.runs[last]) else ():
+            guided = found.credits(last, k, rule)
+            pairs |= {
+                f"{last}: {rule}@{k} - Voting@{k}": (vote, guided),
+                f"{last}: {rule}@{k} - Voting@1": (once[last], guided),
+            }
+    return pairs
+
+
+def _rated(runs: Runs) -> bool:
+    return any(np.isfinite(group.meta).any() for group in runs.groups)
+
+
+def figures(found: Measured) -> dict[str, Any]:
+    """Everything, as plain JSON."""
+    parts = found.parts()
+    stages = {stage: _stage(found, stage, parts) for stage in found.runs}
+    gains = {
+        name: {part: _gain(a, b, items) for part, items in parts.items()} for name, (a, b) in gains_of(found).items()
+    }
+    plain = {name: {part: share(found.heuristic(name), items) for part, items in parts.items()} for name in HEURISTICS}
+    return {"rows": len(found.rows), "stages": stages, "gains": gains, "heuristics": plain}
+
+
+def _stage(found: Measured, stage: str, parts: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    runs, most = found.runs[stage], found.k(stage)
+    ok = np.concatenate([group.ok.ravel() for group in runs.groups])
+    ks = [k for k in (1, 2, 4, 8, 16, 32) if k <= most]
+    credits = {k: found.credits(stage, k) for k in ks}
+    votes = {part: {f"voting@{k}": share(credits[k], items) for k in ks} for part, items in parts.items()}
+    return {"k": most, "readable": float(ok.mean()), "parts": votes, "position": position_bias(runs)["n"].get("2")}
+
+
+def _gain(a: Credits, b: Credits, items: Sequence[str]) -> dict[str, Any] | None:
+    both = [item for item in items if item in a and item in b]
+    return paired(a, b, both) if both else None
+
+
+def table(said: Mapping[str, Any], wanted: Callable[[str], bool] = lambda part: True) -> str:
+    """The figures as Markdown."""
+    stages = said["stages"]
+    parts = [part for part in next(iter(stages.values()))["parts"] if wanted(part)]
+    lines = [f"| stage | readable | vote | {' | '.join(parts)} |", "|---" * (3 + len(parts)) + "|"]
+    for name, stage in stages.items():
+        for k in dict.fromkeys(("voting@1", f"voting@{stage['k']}")):
+            cells = [_cell(stage["parts"][part][k]) for part in parts]
+            lines.append(f"| {name} | {stage['readable']:.3f} | {k} | {' | '.join(cells)} |")
+    for name, found in said["heuristics"].items():
+        lines.append(f"| {name} | | | {' | '.join(_cell(found[part]) for part in parts)} |")
+    lines += ["", f"| gain in points | {' | '.join(parts)} |", "|---" * (1 + len(parts)) + "|"]
+    lines += [
+        f"| {name} | {' | '.join(_points(found[part]) for part in parts)} |" for name, found in said["gains"].items()
+    ]
+    return "\n".join(lines)
+
+
+def _cell(found: Mapping[str, float] | None) -> str:
+    return f"{found['share']:.3f} ({found['low']:.3f} - {found['high']:.3f})" if found else "-"
+
+
+def _points(found: Mapping[str, float] | None) -> str:
+    if not found:
+        return "-"
+    return f"{100 * found['difference']:+.1f} ({100 * found['low']:+.1f} to {100 * found['high']:+.1f})"
+
+
+def named_store(text: str) -> tuple[str, Path]:
+    """`stage=folder`."""
+    name, equals, folder = text.partition("=")
+    if not equals or not Path(folder).exists():
+        raise argparse.ArgumentTypeError(f"{text!r}: give STAGE=STORE with a store's folder")
+    return name, Path(folder)
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("rows", type=Path)
+    parser.add_argument("stores", nargs="+", type=named_store, metavar="STAGE=STORE")
+    parser.add_argument("--out", type=Path, default=Path("runs/stages.json"))
+    args = parser.parse_args()
+    said = figures(Measured(list(read_records(args.rows)), dict(args.stores)))
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    args.out.write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
+    print(table(said, lambda part: ":" not in part))
+    print(table(said, lambda part: ":" in part))
+
+
+if __name__ == "__main__":
+    main()

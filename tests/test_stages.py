@@ -1,0 +1,165 @@
+"""recipes/eval: the fixed rows, and checkpoints side by side on them."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from random import Random
+from types import ModuleType
+from typing import Any
+
+import pytest
+from conftest import ROOT
+from recipe_scripts import module_of
+from stores import run
+
+from modeling_grm.types_grm import Completion, InvalidInput, Prompt, Request
+
+EVAL = ROOT / "recipes" / "eval"
+POOLS = ("contrast", "verifiable", "human")
+
+
+@pytest.fixture
+def stages(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    return module_of(EVAL / "stages.py", monkeypatch)
+
+
+@pytest.fixture
+def rows(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    return module_of(EVAL / "rows.py", monkeypatch)
+
+
+class Judge:
+    """Finds the last response best in that share of its samples, and a single one bad as often."""
+
+    def __init__(self, right: float) -> None:
+        self.right = right
+
+    def __call__(self, prompts: Iterable[Prompt]) -> Iterator[tuple[int, Completion]]:
+        """The `Generate` seam."""
+        for index, prompt in enumerate(prompts):
+            n = len(prompt.order)
+            right = Random(f"{prompt.seed} {prompt.messages}").random() < self.right
+            best = n - 1 if right == (n > 1) else 0
+            scores = [9 if at == best and (n > 1 or not right) else 3 for at in prompt.order]
+            yield index, Completion(f"Analysis: so.\nScores: \\boxed{{{', '.join(map(str, scores))}}}")
+
+
+def measured_rows(count: int = 40) -> list[dict[str, Any]]:
+    """Of one, two and three responses; the last is the best, a single one is bad."""
+    return [
+        {
+            "id": f"row-{at}",
+            "pool": POOLS[at % 3],
+            "source": "made",
+            "strength": "subtle" if at % 3 == 0 else None,
+            "conversation": [{"role": "user", "content": f"Question {at}?"}],
+            "responses": ["one two", "three four five six", "seven"][: 1 + at % 4 % 3],
+            "labels": list(range(1 + at % 4 % 3)),
+        }
+        for at in range(count)
+    ]
+
+
+@pytest.fixture
+def stores(tmp_path: Path) -> dict[str, Path]:
+    """Two checkpoints' samples; the second is right more often."""
+    asked = [Request(row["conversation"], row["responses"]) for row in measured_rows()]
+    for name, right in (("before", 0.5), ("after", 0.8)):
+        run(tmp_path / name, asked, Judge(right))  # type: ignore[arg-type]
+    return {name: tmp_path / name for name in ("before", "after")}
+
+
+def test_stages_are_told_apart_by_pool(stages: ModuleType, stores: dict[str, Path]) -> None:
+    said = stages.figures(stages.Measured(measured_rows(), stores))
+    assert said["rows"] == 40
+    for name, near in (("before", 0.5), ("after", 0.8)):
+        parts = said["stages"][name]["parts"]
+        assert said["stages"][name]["readable"] == 1
+        assert parts["all"]["voting@1"]["share"] == pytest.approx(near, abs=0.12)
+        assert sum(parts[pool]["voting@1"]["items"] for pool in POOLS) == 40
+        assert parts["contrast: subtle"] == parts["contrast"]
+        assert parts["human: made"] == parts["human"]
+    gain = said["gains"]["after - before, Voting@1"]["all"]
+    once = [said["stages"][name]["parts"]["all"]["voting@1"]["share"] for name in ("before", "after")]
+    assert gain["difference"] == pytest.approx(once[1] - once[0])
+    assert gain["low"] <= gain["difference"] <= gain["high"]
+    assert said["gains"]["after: Voting@4 - Voting@1"]["all"]["difference"] > 0
+    assert not any("meta" in name for name in said["gains"])
+    assert said["heuristics"]["shortest"]["all"]["items"] == sum(len(row["responses"]) > 1 for row in measured_rows())
+
+
+def test_a_perfect_judge_is_right_about_single_responses_too(stages: ModuleType, tmp_path: Path) -> None:
+    asked = [Request(row["conversation"], row["responses"]) for row in measured_rows()]
+    for right in (0.0, 1.0):
+        run(tmp_path / str(right), asked, Judge(right))  # type: ignore[arg-type]
+        found = stages.Measured(measured_rows(), {"one": tmp_path / str(right)})
+        assert set(found.credits("one", 4).values()) == {right}
+
+
+def test_a_single_label_is_a_share_or_a_score(stages: ModuleType) -> None:
+    assert [stages.is_good(label) for label in (0, 1, 2, 6, 7, 9.0)] == [False, True, False, False, True, True]
+
+
+def test_a_row_without_samples_is_named(stages: ModuleType, stores: dict[str, Path]) -> None:
+    with pytest.raises(InvalidInput, match="before: 5 of 45 rows are not in the store"):
+        stages.Measured(measured_rows(45), stores)
+
+
+def test_the_command_prints_tables(
+    stages: ModuleType, stores: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    path = tmp_path / "rows.jsonl.gz"
+    with gzip.open(path, "wt") as file:
+        file.writelines(json.dumps(row) + "\n" for row in measured_rows())
+    named = [f"{name}={store}" for name, store in stores.items()]
+    monkeypatch.setattr(sys, "argv", ["stages.py", str(path), *named, "--out", str(tmp_path / "said.json")])
+    stages.main()
+    assert "| after - before, Voting@1 |" in capsys.readouterr().out
+    assert json.loads((tmp_path / "said.json").read_text())["rows"] == 40
+
+
+def _row(at: int, labels: list[float]) -> dict[str, Any]:
+    texts = [f"response {place}" for place in range(len(labels))]
+    return {"id": at, "conversation": [{"role": "user", "content": "why?"}], "responses": texts, "labels": labels}
+
+
+def test_fewer_rows_are_among_more(rows: ModuleType) -> None:
+    part = rows.Part("human", "made", 50, None)
+    given = [_row(at, [0, 1]) for at in range(300)]
+    few, many = ([row["id"] for row in rows.chosen(part, given, items)] for items in (20, 400))
+    assert len(few) == 10
+    assert many[:10] == few
+    assert len(set(many)) == 200
+    with pytest.raises(InvalidInput, match="items: made has 300 rows of at most 900 words, not 350"):
+        list(rows.chosen(part, given, 700))
+
+
+def test_long_and_unwanted_rows_are_left_out(rows: ModuleType) -> None:
+    part = rows.Part("human", "made", 100, None, rows._one_best)
+    long = _row(1, [0, 1]) | {"responses": ["word " * 500, "word " * 500]}
+    found = list(rows.chosen(part, [_row(0, [1, 1]), long, _row(2, [0, 1])], 1))
+    assert [row["id"] for row in found] == ["made/2"]
+
+
+def test_a_matrix_of_styles_becomes_a_pair_of_one_style(rows: ModuleType) -> None:
+    row = _row(0, [0, 1, 1, 1, 0, 0])
+    styles = {0: 0, 4: 1, 5: 2, 1: 0, 2: 1, 3: 2}
+    seen = Counter()  # type: ignore[var-annotated]
+    for at in range(60):
+        pair = rows.as_pair(row, rows.draw("rm-bench", {"id": at}))
+        assert sorted(pair["labels"]) == [0, 1]
+        places = [row["responses"].index(text) for text in pair["responses"]]
+        assert [row["labels"][place] for place in places] == pair["labels"]
+        assert styles[places[0]] == styles[places[1]]
+        seen[styles[places[0]], pair["labels"][0]] += 1
+    assert len(seen) == 6
+
+
+def test_the_shares_make_a_whole(rows: ModuleType) -> None:
+    assert sum(part.share for part in rows.PARTS) == 100
+    assert {part.pool for part in rows.PARTS} == set(POOLS)
