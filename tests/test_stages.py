@@ -17,6 +17,7 @@ from conftest import ROOT
 from recipe_scripts import module_of
 from stores import run
 
+from modeling_grm.baselines import make
 from modeling_grm.types_grm import Completion, InvalidInput, Prompt, Request
 
 EVAL = ROOT / "recipes" / "eval"
@@ -75,7 +76,7 @@ def stores(tmp_path: Path) -> dict[str, Path]:
 
 
 def test_stages_are_told_apart_by_pool(stages: ModuleType, stores: dict[str, Path]) -> None:
-    said = stages.figures(stages.Measured(measured_rows(), stores))
+    said = stages.figures(stages.Measured(measured_rows(), stores), {"shortest": make("shortest")})
     assert said["rows"] == 40
     for name, near in (("before", 0.5), ("after", 0.8)):
         parts = said["stages"][name]["parts"]
@@ -89,8 +90,9 @@ def test_stages_are_told_apart_by_pool(stages: ModuleType, stores: dict[str, Pat
     assert gain["difference"] == pytest.approx(once[1] - once[0])
     assert gain["low"] <= gain["difference"] <= gain["high"]
     assert said["gains"]["after: Voting@4 - Voting@1"]["all"]["difference"] > 0
+    assert said["gains"]["after: Voting@4 - shortest"]["human"]["a"] == said["baselines"]["shortest"]["human"]["share"]
     assert not any("meta" in name for name in said["gains"])
-    assert said["heuristics"]["shortest"]["all"]["items"] == sum(len(row["responses"]) > 1 for row in measured_rows())
+    assert said["baselines"]["shortest"]["all"]["items"] == sum(len(row["responses"]) > 1 for row in measured_rows())
 
 
 def test_a_perfect_judge_is_right_about_single_responses_too(stages: ModuleType, tmp_path: Path) -> None:

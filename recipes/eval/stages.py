@@ -1,7 +1,7 @@
 """A judge's checkpoints side by side on the rows of `rows.py`: accuracy by pool, and what each stage gained, paired.
 
     grm score rows.jsonl.gz --model CHECKPOINT --k 8 --temperature 0.5 --store runs/stages/rft      (one for each)
-    python recipes/eval/stages.py rows.jsonl.gz base=runs/stages/base rft=runs/stages/rft --out runs/stages/report.json
+    python recipes/eval/stages.py rows.jsonl.gz base=runs/stages/base rft=runs/stages/rft --scalar runs/scalar
 
 The stores come in the order of the stages. Voting@1 is the mean over all samples of an item, Voting@k over subsets of
 them. Of several responses a tie of m for the best counts 1/m; a single response is judged right where a score of 7 or
@@ -19,6 +19,8 @@ from typing import Any
 
 import numpy as np
 
+from modeling_grm.baselines import Baseline, make
+from modeling_grm.benchmarks.base import Item
 from modeling_grm.bias import position_bias
 from modeling_grm.bootstrap import intervals
 from modeling_grm.data.sources import read_records
@@ -103,15 +105,18 @@ class Measured:
         lengths = [len(text.split()) for text in self.rows[key]["responses"]]
         return len(lengths) > 1 and (max(lengths) - min(lengths)) < NEAR * max(lengths)
 
-    def heuristic(self, name: str) -> dict[str, float]:
-        """Each row's credit by a choice that reads nothing; of single responses it says nothing."""
-        found = {}
-        for key, row in self.rows.items():
-            scores, labels = HEURISTICS[name](row["responses"]), list(row["labels"])
-            if len(labels) > 1:
-                top = [at for at, score in enumerate(scores) if score == max(scores)]
-                found[key] = float(labels.index(max(labels)) in top) / len(top)
-        return found
+    def baseline(self, judge: Baseline) -> dict[str, float]:
+        """Each row's credit by a judge that is no generative one; of single responses it says nothing."""
+        asked = {key: row for key, row in self.rows.items() if len(row["labels"]) > 1}
+        items = [Item(key, Request(row["conversation"], row["responses"]), row["pool"]) for key, row in asked.items()]
+        answers = zip(asked.items(), judge(items), strict=True)
+        return {key: credit(answer.scores or (), row["labels"]) for (key, row), answer in answers}
+
+
+def credit(scores: Sequence[float], labels: Sequence[float]) -> float:
+    """1 where the highest label has the highest score alone, 1/m in an m-way tie for it, 0 else or without scores."""
+    top = [at for at, score in enumerate(scores) if score == max(scores)]
+    return float(labels.index(max(labels)) in top) / max(1, len(top))
 
 
 def share(credits: Credits, items: Sequence[str]) -> dict[str, Any] | None:
@@ -123,7 +128,7 @@ def share(credits: Credits, items: Sequence[str]) -> dict[str, Any] | None:
     return {"items": len(values), "share": float(values.mean()), "low": float(low[0]), "high": float(high[0])}
 
 
-def gains_of(found: Measured) -> dict[str, tuple[Credits, Credits]]:
+def gains_of(found: Measured, baselines: Mapping[str, Credits]) -> dict[str, tuple[Credits, Credits]]:
     """What is compared: name -> (before, after)."""
     stages = list(found.runs)
     once = {stage: found.credits(stage, 1) for stage in stages}
@@ -132,6 +137,7 @@ def gains_of(found: Measured) -> dict[str, tuple[Credits, Credits]]:
     if k > 1:
         vote = found.credits(last, k)
         pairs[f"{last}: Voting@{k} - Voting@1"] = (once[last], vote)
+        pairs |= {f"{last}: Voting@{k} - {name}": (credits, vote) for name, credits in baselines.items()}
         for rule in META_RULES if _rated(found.runs[last]) else ():
             guided = found.credits(last, k, rule)
             pairs |= {
@@ -145,15 +151,17 @@ def _rated(runs: Runs) -> bool:
     return any(np.isfinite(group.meta).any() for group in runs.groups)
 
 
-def figures(found: Measured) -> dict[str, Any]:
+def figures(found: Measured, baselines: Mapping[str, Baseline]) -> dict[str, Any]:
     """Everything, as plain JSON."""
     parts = found.parts()
+    others = {name: found.baseline(judge) for name, judge in baselines.items()}
     stages = {stage: _stage(found, stage, parts) for stage in found.runs}
     gains = {
-        name: {part: _gain(a, b, items) for part, items in parts.items()} for name, (a, b) in gains_of(found).items()
+        name: {part: _gain(a, b, items) for part, items in parts.items()}
+        for name, (a, b) in gains_of(found, others).items()
     }
-    plain = {name: {part: share(found.heuristic(name), items) for part, items in parts.items()} for name in HEURISTICS}
-    return {"rows": len(found.rows), "stages": stages, "gains": gains, "heuristics": plain}
+    plain = {name: {part: share(credits, items) for part, items in parts.items()} for name, credits in others.items()}
+    return {"rows": len(found.rows), "stages": stages, "gains": gains, "baselines": plain}
 
 
 def _stage(found: Measured, stage: str, parts: Mapping[str, Sequence[str]]) -> dict[str, Any]:
@@ -179,7 +187,7 @@ def table(said: Mapping[str, Any], wanted: Callable[[str], bool] = lambda part: 
         for k in dict.fromkeys(("voting@1", f"voting@{stage['k']}")):
             cells = [_cell(stage["parts"][part][k]) for part in parts]
             lines.append(f"| {name} | {stage['readable']:.3f} | {k} | {' | '.join(cells)} |")
-    for name, found in said["heuristics"].items():
+    for name, found in said["baselines"].items():
         lines.append(f"| {name} | | | {' | '.join(_cell(found[part]) for part in parts)} |")
     lines += ["", f"| gain in points | {' | '.join(parts)} |", "|---" * (1 + len(parts)) + "|"]
     lines += [
@@ -211,9 +219,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("rows", type=Path)
     parser.add_argument("stores", nargs="+", type=named_store, metavar="STAGE=STORE")
+    parser.add_argument("--scalar", metavar="MODEL", help="a scalar reward model beside them")
     parser.add_argument("--out", type=Path, default=Path("runs/stages.json"))
     args = parser.parse_args()
-    said = figures(Measured(list(read_records(args.rows)), dict(args.stores)))
+    judges = {name: make(name) for name in HEURISTICS}
+    judges |= {"scalar": make("scalar", model=args.scalar)} if args.scalar else {}
+    said = figures(Measured(list(read_records(args.rows)), dict(args.stores)), judges)
     args.out.parent.mkdir(parents=True, exist_ok=True)
     args.out.write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
     print(table(said, lambda part: ":" not in part))
