@@ -174,7 +174,11 @@ def test_sampled_judgements_push_with_their_card_and_load(hub: LocalHub, tmp_pat
     said = {"role": "user", "content": "Judge."}, {"role": "assistant", "content": "Scores: \\boxed{8, 3}"}
     rows = [{"id": "a", "prompt": [said[0]], "completion": [said[1]], "scores": [8, 3], "licence": "mit"}]
     counts = {kind: dict.fromkeys(("samples", "kept", "incorrect", "too easy", "not made"), 1) for kind in KINDS}
-    report = {"judge": {"model": "m", "backend": "fake"}, "settings": {"k": 3}, "sampled": {"here": counts}}
+    report = {
+        "judge": {"model": "m", "backend": "fake", "rejection": True, "principles": True},
+        "settings": {"k": 3},
+        "sampled": {"here": counts},
+    }
     (tmp_path / "rows" / "data").mkdir(parents=True)
     datasets.Dataset.from_list(rows).to_parquet(tmp_path / "rows" / "data" / "train-00000-of-00001.parquet")
     write_card(tmp_path / "rows", rows, report)

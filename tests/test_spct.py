@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from modeling_grm.data.preference import Preference
 from modeling_grm.data.sampling import Tally, kept_rows, truths
 from modeling_grm.data.spct import Verdict, correct, hinted, reject
+from modeling_grm.parsing_grm import parse
 from modeling_grm.prompts_grm import TEMPLATES, render
-from modeling_grm.types_grm import InvalidInput, Prompt, Request
+from modeling_grm.types_grm import Completion, Critique, InvalidInput, Prompt, Request
 
 SCORES = st.lists(st.integers(1, 10), min_size=2, max_size=6)
 MADE = st.lists(st.booleans(), min_size=1, max_size=8)
@@ -117,6 +118,26 @@ def test_an_easy_item_keeps_its_hinted_sample_only() -> None:
     rows = list(kept_rows(PAIR, [sample((8, 3))] * 3, [sample((8, 3))], "compact", tally))
     assert [row["hinted"] for row in rows] == [True]
     assert tally.to_dict()["made up"]["free"]["too easy"] == 3
+
+
+def test_without_rejection_all_that_can_be_read_is_kept() -> None:
+    tally = Tally()
+    free = [sample((8, 3)), sample((3, 8)), sample(None, "truncated")]
+    rows = list(kept_rows(PAIR, free, [sample((8, 8))], "compact", tally, rejection=False))
+    assert [(row["sample"], row["hinted"], row["scores"]) for row in rows] == [
+        (0, False, [8, 3]), (1, False, [3, 8]), (0, True, [8, 8]),
+    ]  # fmt: skip
+    assert tally.to_dict()["made up"]["free"]["incorrect"] == 1
+
+
+def test_without_principles_the_rest_can_still_be_read() -> None:
+    free = [{**sample((8, 3)), "analysis": "Response 1 is short."}, sample((3, 8)), sample((3, 8))]
+    (row,) = kept_rows(PAIR, free, [], "compact", Tally(), principles=False)
+    text = row["completion"][0]["content"]
+    assert text == "Analysis: Response 1 is short.\nScores: \\boxed{3, 8}"
+    critique = parse(Completion(text), (1, 0))
+    assert isinstance(critique, Critique)
+    assert critique.scores == (8, 3)
 
 
 @pytest.mark.parametrize(("score", "label", "right"), [(1, 1.0, True), (0, 1.0, False), (0, 0.0, True)])

@@ -136,7 +136,16 @@ def truths(item: Preference, samples: Samples) -> list[bool | None]:
     ]
 
 
-def kept_rows(item: Preference, free: Samples, told: Samples, template: str, tally: Tally) -> Iterator[dict[str, Any]]:
+def kept_rows(
+    item: Preference,
+    free: Samples,
+    told: Samples,
+    template: str,
+    tally: Tally,
+    *,
+    rejection: bool = True,
+    principles: bool = True,
+) -> Iterator[dict[str, Any]]:
     """The item's samples that the rejection rules keep, as training rows; all of them are counted.
 
     Args:
@@ -145,11 +154,13 @@ def kept_rows(item: Preference, free: Samples, told: Samples, template: str, tal
         told: its hinted ones, if any.
         template: of the prompts.
         tally: counts.
+        rejection: False keeps every judgement that can be read, an ablation of the paper's (table 4).
+        principles: False leaves them out of the completions, another one; `template` should then ask for none.
 
     Returns:
         Rows with `prompt` and `completion` (chat messages; the prompt has no hint) and where they come from.
     """
-    verdicts, told_verdicts = reject(truths(item, free), truths(item, told))
+    verdicts, told_verdicts = reject(truths(item, free), truths(item, told)) if rejection else _all_of(free, told)
     tally.items[item.source] += 1
     tally.kept_items[item.source] += Verdict.KEPT in (*verdicts, *told_verdicts)
     for kind, samples, found in (("free", free, verdicts), ("hinted", told, told_verdicts)):
@@ -158,7 +169,18 @@ def kept_rows(item: Preference, free: Samples, told: Samples, template: str, tal
             if verdict is Verdict.INCORRECT:
                 tally.causes[item.source, kind, _cause(item, sample)] += 1
             if verdict is Verdict.KEPT:
-                yield _row(item, sample, number, kind, template)
+                said = sample if principles else {**sample, "text": without_principles(sample)}
+                yield _row(item, said, number, kind, template)
+
+
+def _all_of(*kinds: Samples) -> list[list[Verdict]]:
+    return [[Verdict.INCORRECT if one["scores"] is None else Verdict.KEPT for one in samples] for samples in kinds]
+
+
+def without_principles(sample: Mapping[str, Any]) -> str:
+    """A readable judgement's analysis and its scores, in the order in which the responses were shown."""
+    shown = ", ".join(str(sample["scores"][at]) for at in sample["order"])
+    return f"Analysis: {sample['analysis']}\nScores: \\boxed{{{shown}}}"
 
 
 def _cause(item: Preference, sample: Mapping[str, Any]) -> str:

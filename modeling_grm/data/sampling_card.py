@@ -40,16 +40,24 @@ def _front_matter(rows: list[dict[str, Any]]) -> list[str]:
     ]
 
 
+BY_RULE = (
+    "SPCT's rejection rules kept them (arXiv 2504.02495, section 3.2): a judgement is correct when the labelled best",
+    "response has the highest score alone (a single response: the labelled score). Incorrect ones are dropped; so",
+    "are the non-hinted ones of an item that all of them get right; hinted ones are dropped only if incorrect.",
+)
+AS_READ = ("An ablation: nothing was rejected but what could not be read, so right and wrong ones are here.",)
+NO_PRINCIPLES = ("An ablation: their principles were taken out.",)
+
+
 def _body(rows: list[dict[str, Any]], said: dict[str, Any]) -> list[str]:
     licences = Counter(row["licence"] for row in rows)
     judge, settings = said["judge"], said["settings"]
     return [
         "# Judgements from rejective sampling",
         "",
-        f"{len(rows)} judgements of preference items, sampled from `{judge['model']}` ({judge['backend']}) and kept by",
-        "SPCT's rejection rules (arXiv 2504.02495, section 3.2): a judgement is correct when the labelled best",
-        "response has the highest score alone (a single response: the labelled score). Incorrect ones are dropped; so",
-        "are the non-hinted ones of an item that all of them get right; hinted ones are dropped only if incorrect.",
+        f"{len(rows)} judgements of preference items, sampled from `{judge['model']}` ({judge['backend']}).",
+        *(BY_RULE if judge["rejection"] else AS_READ),
+        *(() if judge["principles"] else NO_PRINCIPLES),
         "",
         *(f"- {name}: {value}" for name, value in settings.items() if value is not None),
         "",

@@ -52,6 +52,9 @@ class SampleArguments(DataArguments):
         teacher_prompt: what the judge itself is asked with, for any number of responses, where that is another prompt
             than the training rows' (with a worked example, say): a template's name or text.
         constrain: scores makes a judgement that ended without readable scores write one more line, of scores only.
+        rejection: false keeps all judgements that can be read: an ablation, as `hinted: false` is one.
+        principles: false leaves them out of the kept judgements, for a `template` that asks for none: an ablation, with
+            `teacher_prompt` for the judge's own.
         temperature: of sampling; the paper does not state its own.
         top_p: nucleus mass.
         max_new_tokens: of one judgement.
@@ -71,6 +74,8 @@ class SampleArguments(DataArguments):
     single_template: str = "deepseek-grm-single"
     teacher_prompt: str | None = None
     constrain: str | None = None
+    rejection: bool = True
+    principles: bool = True
     temperature: float = 0.5
     top_p: float = 1.0
     max_new_tokens: int = 1024
@@ -129,7 +134,8 @@ def rejected(
         hints = args.hinted and not single
         told = judged(pipe, mine, args, "hinted", settings | {"k": 1}) if hints else [()] * len(mine)
         for item, samples, hinted in zip(mine, free, told, strict=True):
-            yield from kept_rows(item, samples, hinted, template, tally)
+            kept = {"rejection": args.rejection, "principles": args.principles}
+            yield from kept_rows(item, samples, hinted, template, tally, **kept)
 
 
 def judged(
@@ -183,6 +189,7 @@ def run(args: SampleArguments) -> dict[str, Any]:
     said |= {"rows": report.to_dict(), "sampled": tally.to_dict(), "kept": len(rows)}
     said["settings"] = {**args.settings(args.template, args.n_rft), "single_template": args.single_template}
     said["judge"] = {"model": name_of(pipe), "backend": args.backend, "hinted": args.hinted}
+    said["judge"] |= {"rejection": args.rejection, "principles": args.principles}
     Path(args.out).mkdir(parents=True, exist_ok=True)
     (Path(args.out) / "report.json").write_text(json.dumps(said, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     if not rows:
