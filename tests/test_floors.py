@@ -65,6 +65,7 @@ LOCAL = {
     "rating": 5,
     "rewards": 4,
     "rollouts": 4,
+    "shared_passes": 4,
     "collapse": 4,
     "rows": 4,
     "hub_paths": 4,

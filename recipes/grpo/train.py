@@ -32,6 +32,7 @@ from modeling_grm.generation_grm import check_length, encode
 from modeling_grm.prompts_grm import render
 from modeling_grm.recipes import go_on, script
 from modeling_grm.rewards import spct_reward
+from modeling_grm.shared_passes import trainer_class
 from modeling_grm.trainable import Prepared, prepared, save_judge, with_weights
 from modeling_grm.types_grm import InvalidInput
 
@@ -46,6 +47,8 @@ class RecipeArguments(DataArguments):
         single_template: of items with one.
         lora_r: rank of a fresh adapter on every linear layer; 0 trains all weights (an adapter goes on as it is).
         rollout_engine: transformers (one prefill a group) or trainer (TRL's own generate); not asked with use_vllm.
+        shared_passes: read a prompt once for all its rollouts in the forward and backward passes too, where the model's
+            attention allows it.
         patience: logs that a sign of collapse must stand in before the run is stopped.
     """
 
@@ -54,6 +57,7 @@ class RecipeArguments(DataArguments):
     single_template: str = "deepseek-grm-single"
     lora_r: int = 0
     rollout_engine: str = "transformers"
+    shared_passes: bool = True
     patience: int = 20
 
 
@@ -132,7 +136,7 @@ def main(args: RecipeArguments, config: SPCTConfig) -> None:
     rows = build_dataset(items, args, config)
     config.model_init_kwargs, config.num_train_epochs = None, 1  # both are applied: the rows hold all passes
     guard = CollapseGuard(args.patience)
-    trainer = GRPOTrainer(
+    trainer = (trainer_class(judge.model) if args.shared_passes else GRPOTrainer)(
         judge.model,
         reward_funcs=[spct_reward],
         args=config,

@@ -1,6 +1,6 @@
-"""Where a GRPO step's time goes, and what the shared prefill saves: `recipes/grpo/train.py` timed from inside.
+"""Where a GRPO step's time goes, and what sharing prompts saves: `recipes/grpo/train.py` timed from inside.
 
-    python tests/benchmarks/grpo_loop.py --steps 4                      the embedded judge, both rollout engines
+    python tests/benchmarks/grpo_loop.py --steps 4        the embedded judge; rollouts and passes with and without it
 
 The miniature's judge needs more words: BENCHMARKS.md has them.
 
@@ -27,6 +27,7 @@ from transformers import Trainer
 from trl import GRPOTrainer
 
 from modeling_grm.recipes import parse
+from modeling_grm.shared_passes import SharedPasses
 
 ROOT = Path(__file__).resolve().parents[2]
 RECIPE = ROOT / "recipes" / "grpo"
@@ -34,9 +35,13 @@ sys.path.insert(0, str(RECIPE))
 PARTS = {
     (GRPOTrainer, "_generate"): "rollouts",
     (GRPOTrainer, "_get_per_token_logps_and_entropies"): "passes",
+    (SharedPasses, "_get_per_token_logps_and_entropies"): "passes",
     (torch.Tensor, "backward"): "passes",
     (Trainer, "training_step"): "step",
 }
+
+
+WAYS = (("transformers", True), ("transformers", False), ("trainer", False))
 
 
 class Clock:
@@ -82,11 +87,12 @@ def watching() -> Iterator[Clock]:
             one.stop()
 
 
-def measured(engine: str, steps: int, words: list[str]) -> dict[str, Any]:
+def measured(engine: str, shared: bool, steps: int, words: list[str]) -> dict[str, Any]:
     """Seconds a step of each part and its share of the training loop's time; the first step warms up."""
     recipe = import_module("train")  # by its name, since its settings are pickled
     with tempfile.TemporaryDirectory() as folder, watching() as clock:
-        given = [*words, "--output_dir", folder, "--max_steps", str(steps + 1), "--rollout_engine", engine]
+        given = [*words, "--output_dir", folder, "--max_steps", str(steps + 1)]
+        given += ["--rollout_engine", engine, "--shared_passes", str(shared)]
         args, config = parse(recipe.RecipeArguments, recipe.SPCTConfig, argv=given)
         recipe.main(args, config)
         log = json.loads((Path(folder) / "log_history.json").read_text(encoding="utf-8"))
@@ -95,21 +101,23 @@ def measured(engine: str, steps: int, words: list[str]) -> dict[str, Any]:
     shares = {"rollouts": rollouts / whole, "passes": passes / whole, "other": 1 - (rollouts + passes) / whole}
     return {
         "engine": engine,
+        "shared_passes": shared,
         "seconds_a_step": whole / steps,
         "rollout_seconds": rollouts / steps,
+        "pass_seconds": passes / steps,
         "tokens_a_rollout": sum(length) / len(length),
         "share": {name: round(share, 4) for name, share in shares.items()},
     }
 
 
 def main() -> None:
-    """Measure both engines in turn and print JSON lines."""
+    """Measure all ways in turn and print JSON lines."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, default=4)
     parser.add_argument("--config", default=str(RECIPE / "smollm2-135m.yaml"))
     args, words = parser.parse_known_args()
-    for engine in ("transformers", "trainer"):
-        print(json.dumps(measured(engine, args.steps, ["--config", args.config, *words])), flush=True)
+    for engine, shared in WAYS:
+        print(json.dumps(measured(engine, shared, args.steps, ["--config", args.config, *words])), flush=True)
 
 
 if __name__ == "__main__":
