@@ -91,8 +91,15 @@ def test_stages_are_told_apart_by_pool(stages: ModuleType, stores: dict[str, Pat
     assert gain["low"] <= gain["difference"] <= gain["high"]
     assert said["gains"]["after: Voting@4 - Voting@1"]["all"]["difference"] > 0
     assert said["gains"]["after: Voting@4 - shortest"]["human"]["a"] == said["baselines"]["shortest"]["human"]["share"]
-    assert not any("meta" in name for name in said["gains"])
+    assert not any("meta" in name or "greedy" in name for name in said["gains"])
     assert said["baselines"]["shortest"]["all"]["items"] == sum(len(row["responses"]) > 1 for row in measured_rows())
+
+
+def test_sampling_is_compared_with_greedy(stages: ModuleType, stores: dict[str, Path]) -> None:
+    found = stages.Measured(measured_rows(), {"after": stores["after"]}, stores["before"])
+    said = stages.figures(found, {})
+    assert list(said["stages"]) == ["after", "greedy"]
+    assert said["gains"]["after: Voting@1 - greedy"]["all"]["difference"] > 0.1
 
 
 def test_a_perfect_judge_is_right_about_single_responses_too(stages: ModuleType, tmp_path: Path) -> None:

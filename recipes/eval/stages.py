@@ -37,6 +37,7 @@ GOOD_FROM = 7
 """The least score, of 1 to 10, that says of a single response that it is good."""
 NEAR = 0.1
 """Responses whose lengths in words differ by less than this share of the longer one."""
+GREEDY = "greedy"
 META_RULES = ("meta_topk", "meta_soft", "random_topk", "length_topk")
 
 
@@ -64,11 +65,16 @@ class Measured:
     Args:
         rows: with `pool` and `labels`.
         stores: stage -> its store, in order.
+        greedy: the last stage's store at temperature 0.
     """
 
-    def __init__(self, rows: Sequence[Mapping[str, Any]], stores: Mapping[str, Path]) -> None:
+    def __init__(
+        self, rows: Sequence[Mapping[str, Any]], stores: Mapping[str, Path], greedy: Path | None = None
+    ) -> None:
         self.rows = {item_hash(Request(row["conversation"], row["responses"])): row for row in rows}
-        self.runs = {name: load_runs(read(store, COLUMNS)) for name, store in stores.items()}
+        self.stages = tuple(stores)
+        every = {**stores, **({GREEDY: greedy} if greedy else {})}
+        self.runs = {name: load_runs(read(store, COLUMNS)) for name, store in every.items()}
         self.singles = {key: row["labels"][0] for key, row in self.rows.items() if len(row["labels"]) == 1}
         for name, runs in self.runs.items():
             missing = set(self.rows) - {item for group in runs.groups for item in group.items}
@@ -130,10 +136,11 @@ def share(credits: Credits, items: Sequence[str]) -> dict[str, Any] | None:
 
 def gains_of(found: Measured, baselines: Mapping[str, Credits]) -> dict[str, tuple[Credits, Credits]]:
     """What is compared: name -> (before, after)."""
-    stages = list(found.runs)
-    once = {stage: found.credits(stage, 1) for stage in stages}
-    pairs = {f"{b} - {a}, Voting@1": (once[a], once[b]) for a, b in pairwise(stages)}
-    last, k = stages[-1], found.k(stages[-1])
+    once = {stage: found.credits(stage, 1) for stage in found.runs}
+    pairs = {f"{b} - {a}, Voting@1": (once[a], once[b]) for a, b in pairwise(found.stages)}
+    last, k = found.stages[-1], found.k(found.stages[-1])
+    if GREEDY in once:
+        pairs[f"{last}: Voting@1 - {GREEDY}"] = (once[GREEDY], once[last])
     if k > 1:
         vote = found.credits(last, k)
         pairs[f"{last}: Voting@{k} - Voting@1"] = (once[last], vote)
@@ -219,12 +226,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("rows", type=Path)
     parser.add_argument("stores", nargs="+", type=named_store, metavar="STAGE=STORE")
+    parser.add_argument("--greedy", type=Path, metavar="STORE", help="of the last stage, --k 1 --temperature 0")
     parser.add_argument("--scalar", metavar="MODEL", help="a scalar reward model beside them")
     parser.add_argument("--out", type=Path, default=Path("runs/stages.json"))
     args = parser.parse_args()
     judges = {name: make(name) for name in HEURISTICS}
     judges |= {"scalar": make("scalar", model=args.scalar)} if args.scalar else {}
-    said = figures(Measured(list(read_records(args.rows)), dict(args.stores)), judges)
+    said = figures(Measured(list(read_records(args.rows)), dict(args.stores), args.greedy), judges)
     args.out.parent.mkdir(parents=True, exist_ok=True)
     args.out.write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
     print(table(said, lambda part: ":" not in part))
