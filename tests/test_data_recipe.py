@@ -101,7 +101,8 @@ def test_the_folder_is_a_dataset_with_pools_shapes_and_strengths(
         assert (item.best is None) == (item.request.n == 1)
         assert item.label != 1
         assert (row["pool"] == "contrast") == (row["strength"] is not None)
-        assert (row["target"] is None) == (row["source"] == "PRMBench")
+        assert row["target"] is None or row["source"] != "PRMBench"
+        assert row["target"] is not None or row["pool"] == "verifiable"
         if row["pool"] != "human" and item.best is not None:
             assert [at for at, name in enumerate(row["defects"]) if name is None] == [item.best]
 

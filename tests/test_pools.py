@@ -198,11 +198,16 @@ def test_a_worked_solution_is_calculated_again_up_to_its_mistake() -> None:
     draft = of_solutions('"{topic}" is right (100%)', "How many clips did he sell in all?", shown, [2.0, 10.0])
     assert str(draft) == (
         'Specific Criteria: "How many clips did he sell" is right (100%).\n'
-        "Analysis: Response 1 works out 96/2=48 but has 50: wrong, 2/10. "
-        "Response 2 works out 96/2=48 yes, 96+48=144 yes: right, 10/10.\n"
+        "Analysis: Response 1 works out 96/2=48 has 50 no: wrong, 2/10. "
+        "Response 2 works out 96/2=48 has 48 yes, 96+48=144 has 144 yes: right, 10/10.\n"
         "Scores: \\boxed{2, 10}"
     )
     assert str(draft.ordered([1, 0])).endswith("\\boxed{10, 2}")
+
+
+@pytest.mark.parametrize("working", ["Half of 96 is <<96/2=48>>48.\n#### 48", "It is 2*48 = <<48*2=96>>96.\n#### 96"])
+def test_a_calculation_that_is_not_written_out_cannot_be_quoted(working: str) -> None:
+    assert of_solutions("{topic}", "How many?", [read(working).right], [10.0]) is None
 
 
 @pytest.mark.parametrize(

@@ -65,7 +65,7 @@ class RecipeArguments:
     init_adapter: str | None = None
 
 
-VERDICT = re.compile(r": [^:\n]{2,60}, \d+/10\.|=\S+ yes\b|=\S+ but has [^\s:]+|\\boxed\{[^}]*\}")
+VERDICT = re.compile(r": [^:\n]{2,60}, \d+/10\.|=\S+ has \S+ (?:yes|no)\b|\\boxed\{[^}]*\}")
 
 
 def token_weights(text: str, offsets: list[tuple[int, int]], verdict_weight: float) -> list[float]:

@@ -109,11 +109,12 @@ class Check:
 
 @dataclass(frozen=True)
 class Worked:
-    """A solution to show: its text, its answer, and all of its calculations."""
+    """A solution to show: its text, its answer, and all of its calculations, whose numbers may stand in the text."""
 
     text: str
     answer: str
     checks: tuple[Check, ...]
+    written_out: bool
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,7 @@ class Solution:
     def right(self) -> Worked:
         """As the source has it, without the marks, and with its answer at the end."""
         checks = tuple(Check(_tidy(step.expression), step.result, step.result) for step in self.steps)
-        return Worked(self._written(checks, {}), self.answer, checks)
+        return Worked(self._written(checks, {}), self.answer, checks, self._written_out)
 
     def wrong(self, at: int, shift: int) -> Worked:
         """The solution with step `at` off by `shift`, and all that follows from it.
@@ -153,7 +154,13 @@ class Solution:
         answer = written(changed.get(value(self.answer), value(self.answer)), self.answer)
         if value(answer) == value(self.answer):
             raise Unclear("the answer stays right")
-        return Worked(self._written(checks, changed), answer, tuple(checks))
+        return Worked(self._written(checks, changed), answer, tuple(checks), self._written_out)
+
+    @property
+    def _written_out(self) -> bool:
+        """Whether the numbers of each calculation are the last ones before its result, in their order."""
+        asked = ((NUMBER.findall(step.expression), NUMBER.findall(step.before)) for step in self.steps)
+        return all(numbers == before[-len(numbers) :] for numbers, before in asked)
 
     def _check_clear(self, at: int) -> None:
         """Whether a result names one thing only: nothing before it is that number, and no constant or small one is."""

@@ -26,7 +26,7 @@ NOTES: dict[str, str] = {
     "defects": "a response each: what is wrong with it, null where nothing is; null for the human pool",
     "strengths": "a response each: the strength of its defect",
     "programmatic": "a rule of this project made the wrong responses, and the label follows from it",
-    "target": "a whole judgement that says so, written by rule; null for PRMBench",
+    "target": "a whole judgement that says so, written by rule; null where no rule can write one",
 }
 SHARED = "an earlier turn is in another part"
 _PASSAGES = re.compile(r"\n\s*Passages:\n.*", re.DOTALL)

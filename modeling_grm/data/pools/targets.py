@@ -33,18 +33,24 @@ class Draft:
 
 
 def checked(worked: Worked) -> str:
-    """Each calculation done again, the last one shown being the first whose result is another."""
+    """Each calculation done again beside what the solution has, up to the first that differs.
+
+    What it comes to stands before what is there: a small model that quotes first repeats what it has quoted, and one
+    that does not quote at all cannot compare.
+    """
     lines: list[str] = []
     for check in worked.checks:
         agrees = check.comes_to == check.said
-        lines.append(f"{check.expression}={check.comes_to} {'yes' if agrees else f'but has {check.said}'}")
+        lines.append(f"{check.expression}={check.comes_to} has {check.said} {'yes' if agrees else 'no'}")
         if not agrees:
             return f"works out {', '.join(lines)}: wrong"
     return f"works out {', '.join(lines)}: right"
 
 
-def of_solutions(criteria: str, asked: str, solutions: Sequence[Worked], labels: Sequence[float]) -> Draft:
-    """Of worked solutions, with their labels as scores."""
+def of_solutions(criteria: str, asked: str, solutions: Sequence[Worked], labels: Sequence[float]) -> Draft | None:
+    """Of worked solutions, with their labels as scores; None where a calculation is not written out in the text."""
+    if not all(worked.written_out for worked in solutions):
+        return None
     return Draft(criteria.format(topic=topic_of(asked)), tuple(map(checked, solutions)), tuple(map(int, labels)))
 
 
