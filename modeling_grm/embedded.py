@@ -164,16 +164,25 @@ def _intact(folder: Path) -> bool:
         return False
 
 
-def _merge(folder: Path) -> None:
-    """Base + adapter as a plain checkpoint with its `grm` settings, and a manifest of what was written."""
+def merge(adapter: Path, folder: Path) -> None:
+    """Base + adapter as a plain checkpoint in `folder`, with the `grm` settings that stand beside the adapter.
+
+    Raises:
+        OSError: the base cannot be fetched, or a file of `ADAPTER_FILES` cannot be read.
+    """
     from peft import PeftModel
 
     base, tokenizer, name = base_model()
-    settings = GRMConfig.from_dict(json.loads((ADAPTER / "grm.json").read_text(encoding="utf-8")))
-    model = PeftModel.from_pretrained(base, str(ADAPTER)).merge_and_unload()
+    settings = GRMConfig.from_dict(json.loads((adapter / "grm.json").read_text(encoding="utf-8")))
+    model = PeftModel.from_pretrained(base, str(adapter)).merge_and_unload()
     model.config.grm = settings.override(base=name).to_dict()
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+
+
+def _merge(folder: Path) -> None:
+    """The judge, and a manifest of what was written."""
+    merge(ADAPTER, folder)
     listed = {path.name: _sha(path) for path in sorted(folder.iterdir())}
     (folder / MANIFEST).write_text(json.dumps(listed, indent=2), encoding="utf-8")
 

@@ -37,6 +37,7 @@ from modeling_grm.generation_grm import encode
 from modeling_grm.loading import load
 from modeling_grm.prompts_grm import TEMPLATES, render
 from modeling_grm.recipes import parse
+from modeling_grm.trainable import prepared, with_weights
 from modeling_grm.types_grm import InvalidInput, Request
 
 SMOKE = ROOT / "recipes" / "rft" / "smoke.yaml"
@@ -418,9 +419,12 @@ def test_the_cold_start_by_rule(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     contrast.main(*parse(contrast.RecipeArguments, TrainingArguments, argv=["--config", config, *words]))
     export = module_of(ROOT / "recipes" / "rft" / "export.py", monkeypatch)
     shipped = ["--adapter", str(tmp_path / "out"), "--out", str(tmp_path / "shipped")]
-    monkeypatch.setattr(sys, "argv", ["export.py", *shipped])
+    monkeypatch.setattr(sys, "argv", ["export.py", *shipped, "--workspace", str(tmp_path / "next")])
     export.main()
     assert {path.name for path in (tmp_path / "shipped").iterdir()} == set(ADAPTER_FILES)
+    assert load(str(tmp_path / "next" / "merged")).grm.template == "compact"
+    going_on = with_weights(prepared(str(tmp_path / "next" / "adapter")))
+    assert any(weight.requires_grad for weight in going_on.model.parameters())
 
 
 def test_the_command_line_says_what_is_wrong(
