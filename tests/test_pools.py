@@ -15,13 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_sources import write_sources
 
-from modeling_grm.data.contrast.build import split_of
-from modeling_grm.data.contrast.grown import PARTS, part_of
-from modeling_grm.data.contrast.instructions import INSTRUCTIONS
-from modeling_grm.data.contrast.sources import read_seeds, words
-from modeling_grm.data.converters import detect
-from modeling_grm.data.filters import check_licences
-from modeling_grm.data.pools.arithmetic import (
+from modeling_grm.data.arithmetic import (
     NUMBER,
     Check,
     Solution,
@@ -32,6 +26,12 @@ from modeling_grm.data.pools.arithmetic import (
     written,
     wrong_solutions,
 )
+from modeling_grm.data.contrast.build import split_of
+from modeling_grm.data.contrast.grown import PARTS, part_of
+from modeling_grm.data.contrast.instructions import INSTRUCTIONS
+from modeling_grm.data.contrast.sources import read_seeds, words
+from modeling_grm.data.converters import detect
+from modeling_grm.data.filters import check_licences
 from modeling_grm.data.pools.balance import balanced, baselines, ranks, signs
 from modeling_grm.data.pools.entries import SHARED, Entry, apart, asked
 from modeling_grm.data.pools.sources import (
@@ -199,7 +199,7 @@ def test_a_worked_solution_is_calculated_again_up_to_its_mistake() -> None:
     assert str(draft) == (
         'Specific Criteria: "How many clips did he sell" is right (100%).\n'
         "Analysis: Response 1 works out 96/2=48 has 50 no: wrong, 2/10. "
-        "Response 2 works out 96/2=48 has 48 yes, 96+48=144 has 144 yes: right, 10/10.\n"
+        "Response 2 works out 96/2=48 has 48 yes, 96+48=144 has 144 yes and answers 144: right, 10/10.\n"
         "Scores: \\boxed{2, 10}"
     )
     assert str(draft.ordered([1, 0])).endswith("\\boxed{10, 2}")

@@ -403,6 +403,12 @@ def test_the_cold_start_draws_as_many_rows_of_each_pool(tmp_path: Path, monkeypa
     drawn = contrast.rows_of(args, 0)
     assert Counter(row["pool"] for row in drawn) == {"contrast": 8, "human": 8, "verifiable": 3}
     assert len({row["target"] for row in drawn}) == len(drawn)
+    shares = ["contrast=6", "human=1", "verifiable=1"]
+    drawn = contrast.rows_of(replace(args, shares=shares), 0)
+    assert Counter(row["pool"] for row in drawn) == {"contrast": 18, "human": 3, "verifiable": 3}
+    for wrong in (["contrast=6"], [*shares, "x=1"], ["contrast=0", *shares[1:]], ["contrast", *shares[1:]]):
+        with pytest.raises(InvalidInput, match=r"shares: .* give VALUE=WEIGHT for each of \['contrast', 'human'"):
+            contrast.rows_of(replace(args, shares=wrong), 0)
     with pytest.raises(InvalidInput, match=r"rows: .* has no column part; its columns are pool, target"):
         contrast.rows_of(replace(args, balanced_by="part"), 0)
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import repeat
 from pathlib import Path
@@ -45,6 +46,7 @@ class RecipeArguments:
             learned instead of a contrast set built from `data`.
         examples: how many training rows to build, or to draw.
         balanced_by: a column of `rows`, of whose values equally many rows are drawn (fewer where there are fewer).
+        shares: how many rows of each value instead, as `VALUE=WEIGHT`.
         template: prompt template of the judge.
         max_tokens: longer examples are left out.
         pack_tokens: tokens of one packed row, which is one step's batch.
@@ -57,6 +59,7 @@ class RecipeArguments:
     rows: str | None = None
     examples: int = 4000
     balanced_by: str | None = None
+    shares: list[str] = field(default_factory=list)
     template: str = "compact"
     max_tokens: int = 900
     pack_tokens: int = 2048
@@ -106,9 +109,26 @@ def rows_of(args: RecipeArguments, seed: int) -> list[dict[str, Any]]:
     for at, (target, group) in enumerate(zip(found["target"], named, strict=False)):
         if target is not None:
             groups.setdefault(group, []).append(at)
-    random, share = Random(seed), args.examples // max(1, len(groups))
-    drawn = [at for group in groups.values() for at in random.sample(group, min(share, len(group)))]
+    random, weights = Random(seed), weights_of(args, groups)
+    wanted = {name: round(args.examples * weight / sum(weights.values())) for name, weight in weights.items()}
+    drawn = [at for name, group in groups.items() for at in random.sample(group, min(wanted[name], len(group)))]
     return [found[at] for at in random.sample(drawn, len(drawn))]
+
+
+def weights_of(args: RecipeArguments, groups: Mapping[Any, Any]) -> dict[Any, float]:
+    """Of each value of `balanced_by`.
+
+    Raises:
+        InvalidInput: shares that do not name each value once with a number above 0.
+    """
+    if not args.shares:
+        return dict.fromkeys(groups, 1.0)
+    said = dict(share.split("=", 1) for share in args.shares if re.fullmatch(r"[^=]+=\d+(?:\.\d+)?", share))
+    if set(said) != set(map(str, groups)) or not all(float(weight) > 0 for weight in said.values()):
+        raise InvalidInput(
+            f"shares: {args.shares!r} is not usable; give VALUE=WEIGHT for each of {sorted(map(str, groups))}"
+        )
+    return {name: float(said[str(name)]) for name in groups}
 
 
 def build_dataset(args: RecipeArguments, tokenizer: Any, seed: int = 0) -> Dataset:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -138,7 +138,7 @@ def make_item(
     )
     case = _case(rng, seeds, kind, split)
     good = _good(case, kind, rng.randint(10, 50))
-    if good is None:
+    if good is None or (strength and kind == "math" and not case.seed.checks):
         return None
     others = [name for name in DEFECTS if name != defect and kind in DEFECTS[name].kinds]
     names = rng.sample(others, min(len(others), max(0, n - 2)))
@@ -152,6 +152,8 @@ def make_item(
         shown = rejected[: n - 1]
         rng.shuffle(shown)
         shown.insert(place % n, good)
+    if strength and kind == "math":
+        shown = [replace(one, checks=case.seed.checks) if "works_out" in one.facts else one for one in shown]
     rule = case.instruction.rule if case.instruction else ""
     return Item(_conversation(case), tuple(shown), kind, defect, case.seed, rule, strength)
 

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from ..arithmetic import Check
 from .instructions import Instruction
 from .phrases import EMPTY, LANGUAGES, REFUSALS, pool
 from .sources import Seed, sentences, trim, words
@@ -20,13 +21,15 @@ from .sources import Seed, sentences, trim, words
 class Candidate:
     """One response of an item; `defect` is None for the good one, `facts` fill its verdict.
 
-    `strength` is a name of `strengths.STRENGTHS`, or "" where the defect is as this file's table makes it.
+    `strength` is a name of `strengths.STRENGTHS`, or "" where the defect is as this file's table makes it. `checks` are
+    a worked solution's calculations, where its analysis does them again.
     """
 
     text: str
     defect: str | None
     facts: dict[str, str] = field(default_factory=dict)
     strength: str = ""
+    checks: tuple[Check, ...] = ()
 
 
 @dataclass(frozen=True)

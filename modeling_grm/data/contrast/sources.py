@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..arithmetic import Check, Unclear, read
+
 MAX_PROMPT_WORDS = 70
 WIDE_PROMPT_WORDS = 150
 _SENTENCE = re.compile(r"[^.!?\n]+(?:[.!?]+[\"')\]]*|\n|$)\s*")
@@ -30,7 +32,10 @@ _UNFIT = re.compile(
 
 @dataclass(frozen=True)
 class Seed:
-    """One prompt and its good responses (best first). `kind` is open, question or math."""
+    """One prompt and its good responses (best first). `kind` is open, question or math.
+
+    `checks` are a worked solution's calculations, if all of them are written out.
+    """
 
     id: str
     source: str
@@ -39,6 +44,7 @@ class Seed:
     kind: str
     license: str
     answer: str | None = None
+    checks: tuple[Check, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -137,7 +143,15 @@ def _gsm8k(row: dict[str, Any], _: int) -> Seed | None:
     last = re.findall(r"-?\d[\d,]*(?:\.\d+)?", working)
     if not last or last[-1].replace(",", "") != answer or not answer.isdigit() or words(working) > 55:
         return None
-    return Seed(row["id"], "GSM8K", row["conversation"][0]["content"], (working,), "math", "MIT", answer)
+    return Seed(row["id"], "GSM8K", row["conversation"][0]["content"], (working,), "math", "MIT", answer, _checks(row))
+
+
+def _checks(row: dict[str, Any]) -> tuple[Check, ...]:
+    try:
+        right = read(row["responses"][0]).right
+    except Unclear:
+        return ()
+    return right.checks if right.written_out else ()
 
 
 SOURCES: dict[str, tuple[Callable[[dict[str, Any], int], Seed | None], int]] = {

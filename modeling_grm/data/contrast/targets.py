@@ -14,6 +14,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
+from ..arithmetic import Check, agree
 from .defects import DEFECTS, Candidate, Defect
 from .strengths import GRADED
 
@@ -88,7 +89,23 @@ def description(text: str) -> str:
     return f'starts "{_first(text, QUOTED)}" and ends "{_last(text, QUOTED)}"'
 
 
+def works_out(checks: Sequence[Check], answer: str) -> str:
+    """Each calculation done again beside what the solution has, up to the first that differs; else its answer too.
+
+    What it comes to stands before what is there: a small model that quotes first repeats what it has quoted, and one
+    that does not quote at all cannot compare.
+    """
+    lines: list[str] = []
+    for check in checks:
+        lines.append(f"{check.expression}={check.comes_to} has {check.said} {'yes' if agree(check) else 'no'}")
+        if not agree(check):
+            return f"works out {', '.join(lines)}"
+    return f"works out {', '.join(lines)} and answers {answer}"
+
+
 def _described(candidate: Candidate) -> str:
+    if candidate.checks:
+        return works_out(candidate.checks, candidate.facts["answers"])
     if "works_out" in candidate.facts:
         return "works out {works_out} and answers {answers}".format(**candidate.facts)
     return description(candidate.text)

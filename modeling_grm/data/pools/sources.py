@@ -17,6 +17,7 @@ from random import Random
 from typing import Any
 
 from ...types_grm import InvalidInput, Request
+from ..arithmetic import Unclear, Worked, read, wrong_solutions
 from ..contrast.build import COUNTS
 from ..contrast.defects import DEFECTS
 from ..contrast.sources import words
@@ -24,7 +25,6 @@ from ..contrast.targets import GOOD_SCORES
 from ..converters import convert
 from ..preference import Preference, Report
 from ..sources import read_records
-from .arithmetic import Unclear, Worked, read, wrong_solutions
 from .entries import Entry, asked
 from .targets import of_preference, of_solutions
 
@@ -199,7 +199,7 @@ SOURCES: dict[str, Source] = {
     "gsm8k": Source(
         "gsm8k_problems.jsonl.gz", "GSM8K", "verifiable",
         "train split; the right solution is the source's, wrong ones have one step miscalculated and carried through",
-        _calculated, 'every step of "{topic}" is calculated right (70%), the answer follows (30%)',
+        _calculated, 'a right number for "{topic}" (60%), working that leads to it (40%)',
     ),
     "hh-rlhf": Source(
         "hh_rlhf_harmless_test.jsonl.gz", "hh-rlhf", "human",
@@ -209,17 +209,17 @@ SOURCES: dict[str, Source] = {
     "qa-feedback": Source(
         "qa_feedback_dev.jsonl.gz", "QA-Feedback", "human",
         "four answers ranked by people; the prompts quote passages of Wikipedia, which has a licence of its own "
-        "(CC BY-SA)", _preferred, 'what the passages say on "{topic}" (60%), all that was asked (40%)',
+        "(CC BY-SA)", _preferred, 'an answer to "{topic}" (60%), completeness (20%), clarity (20%)',
     ),
     "ultrafeedback": Source(
         "ultrafeedback_sample.jsonl.gz", "UltraFeedback", "human",
         "the preference is GPT-4's, not a person's; MIT by the dataset's card, the copy that was read states none",
-        _preferred, 'what was asked in "{topic}" (50%), facts (30%), clarity (20%)',
+        _preferred, 'relevance to "{topic}" (50%), completeness (30%), clarity (20%)',
     ),
     "llama-factory": Source(
         "llamafactory_dpo_demo.jsonl.gz", "LLaMA-Factory", "human",
         "the English half of its DPO demonstration file; Apache-2.0 by the repository, which nobody has verified for "
-        "the rows", _preferred, 'what was asked in "{topic}" (50%), facts (30%), clarity (20%)', "dpo_en_demo",
+        "the rows", _preferred, 'relevance to "{topic}" (50%), completeness (30%), clarity (20%)', "dpo_en_demo",
     ),
 }  # fmt: skip
 

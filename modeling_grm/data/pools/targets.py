@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..contrast.targets import description, judgement, topic_of
-from .arithmetic import Worked
+from ..arithmetic import Worked, agree
+from ..contrast.targets import description, judgement, topic_of, works_out
 
-RANKED = (("best", 8), ("not as good", 6), ("weak", 4), ("weakest", 3))
-"""What is said of the best response, of the next one, ..., and its score."""
+RANKED = (("good", 8), ("weaker", 6), ("weak", 4), ("poor", 3))
+"""What is said of the best response, of the next one, ..., and its score: the contrast set's word for the best, since a
+judge that has other words for other sources guesses which it is in."""
 
 
 @dataclass(frozen=True)
@@ -33,18 +34,9 @@ class Draft:
 
 
 def checked(worked: Worked) -> str:
-    """Each calculation done again beside what the solution has, up to the first that differs.
-
-    What it comes to stands before what is there: a small model that quotes first repeats what it has quoted, and one
-    that does not quote at all cannot compare.
-    """
-    lines: list[str] = []
-    for check in worked.checks:
-        agrees = check.comes_to == check.said
-        lines.append(f"{check.expression}={check.comes_to} has {check.said} {'yes' if agrees else 'no'}")
-        if not agrees:
-            return f"works out {', '.join(lines)}: wrong"
-    return f"works out {', '.join(lines)}: right"
+    """Its calculations, and what follows from them."""
+    right = all(map(agree, worked.checks))
+    return f"{works_out(worked.checks, worked.answer)}: {'right' if right else 'wrong'}"
 
 
 def of_solutions(criteria: str, asked: str, solutions: Sequence[Worked], labels: Sequence[float]) -> Draft | None:

@@ -186,6 +186,11 @@ class Solution:
         return f"{working.rstrip()}\nThe answer is {answer}."
 
 
+def agree(check: Check) -> bool:
+    """Whether a solution's result is the calculation's own."""
+    return check.comes_to == check.said
+
+
 def _tidy(expression: str) -> str:
     return "".join(expression.split())
 
