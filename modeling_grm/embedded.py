@@ -164,17 +164,22 @@ def _intact(folder: Path) -> bool:
         return False
 
 
-def merge(adapter: Path, folder: Path) -> None:
+def merge(base: tuple[Any, Any, str], adapter: Path, folder: Path) -> None:
     """Base + adapter as a plain checkpoint in `folder`, with the `grm` settings that stand beside the adapter.
 
+    Args:
+        base: what `base_model()` returns; its model becomes the merged one.
+        adapter: folder of the adapter.
+        folder: of the checkpoint.
+
     Raises:
-        OSError: the base cannot be fetched, or a file of `ADAPTER_FILES` cannot be read.
+        OSError: a file of `ADAPTER_FILES` cannot be read.
     """
     from peft import PeftModel
 
-    base, tokenizer, name = base_model()
+    untrained, tokenizer, name = base
     settings = GRMConfig.from_dict(json.loads((adapter / "grm.json").read_text(encoding="utf-8")))
-    model = PeftModel.from_pretrained(base, str(adapter)).merge_and_unload()
+    model = PeftModel.from_pretrained(untrained, str(adapter)).merge_and_unload()
     model.config.grm = settings.override(base=name).to_dict()
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
@@ -182,7 +187,7 @@ def merge(adapter: Path, folder: Path) -> None:
 
 def _merge(folder: Path) -> None:
     """The judge, and a manifest of what was written."""
-    merge(ADAPTER, folder)
+    merge(base_model(), ADAPTER, folder)
     listed = {path.name: _sha(path) for path in sorted(folder.iterdir())}
     (folder / MANIFEST).write_text(json.dumps(listed, indent=2), encoding="utf-8")
 

@@ -409,6 +409,8 @@ def test_the_cold_start_draws_as_many_rows_of_each_pool(tmp_path: Path, monkeypa
     for wrong in (["contrast=6"], [*shares, "x=1"], ["contrast=0", *shares[1:]], ["contrast", *shares[1:]]):
         with pytest.raises(InvalidInput, match=r"shares: .* give VALUE=WEIGHT for each of \['contrast', 'human'"):
             contrast.rows_of(replace(args, shares=wrong), 0)
+    with pytest.raises(InvalidInput, match=r"shares: .* name the column with balanced_by"):
+        contrast.rows_of(replace(args, shares=shares, balanced_by=None), 0)
     with pytest.raises(InvalidInput, match=r"rows: .* has no column part; its columns are pool, target"):
         contrast.rows_of(replace(args, balanced_by="part"), 0)
 

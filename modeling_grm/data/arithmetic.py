@@ -106,6 +106,11 @@ class Check:
     comes_to: str
     said: str
 
+    @property
+    def agrees(self) -> bool:
+        """Whether what the solution says is what the calculation comes to."""
+        return self.comes_to == self.said
+
 
 @dataclass(frozen=True)
 class Worked:
@@ -184,11 +189,6 @@ class Solution:
         answer = written(changed.get(value(self.answer), value(self.answer)), self.answer)
         working = "".join(parts) + _replaced(self.rest, known)
         return f"{working.rstrip()}\nThe answer is {answer}."
-
-
-def agree(check: Check) -> bool:
-    """Whether a solution's result is the calculation's own."""
-    return check.comes_to == check.said
 
 
 def _tidy(expression: str) -> str:

@@ -98,6 +98,8 @@ def rows_of(args: RecipeArguments, seed: int) -> list[dict[str, Any]]:
     """
     if args.rows is None:
         return [{**row, "target": row["meta"]["target"]} for row in build(Path(args.data), "train", args.examples)]
+    if args.shares and not args.balanced_by:
+        raise InvalidInput(f"shares: {args.shares!r} are of a column's values; name the column with balanced_by")
     found = read_dataset(args.rows)
     for name in ("target", *filter(None, [args.balanced_by])):
         if name not in found.column_names:

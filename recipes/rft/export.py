@@ -44,14 +44,15 @@ def main() -> None:
 
 def lay_out(shipped: Path, folder: Path) -> None:
     """The base, the adapter on top of it, and both merged."""
-    model, tokenizer, _ = base_model()
+    base = base_model()
+    model, tokenizer, _ = base
     model.save_pretrained(folder / "base")
     tokenizer.save_pretrained(folder / "base")
     shutil.copytree(shipped, folder / "adapter", dirs_exist_ok=True)
     path = folder / "adapter" / "adapter_config.json"
     config = json.loads(path.read_text()) | {"base_model_name_or_path": str(folder / "base")}
     path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
-    merge(shipped, folder / "merged")
+    merge(base, shipped, folder / "merged")
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
-from ..arithmetic import Check, agree
+from ..arithmetic import Check
 from .defects import DEFECTS, Candidate, Defect
 from .strengths import GRADED
 
@@ -97,8 +97,8 @@ def works_out(checks: Sequence[Check], answer: str) -> str:
     """
     lines: list[str] = []
     for check in checks:
-        lines.append(f"{check.expression}={check.comes_to} has {check.said} {'yes' if agree(check) else 'no'}")
-        if not agree(check):
+        lines.append(f"{check.expression}={check.comes_to} has {check.said} {'yes' if check.agrees else 'no'}")
+        if not check.agrees:
             return f"works out {', '.join(lines)}"
     return f"works out {', '.join(lines)} and answers {answer}"
 

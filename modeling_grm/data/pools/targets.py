@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..arithmetic import Worked, agree
+from ..arithmetic import Worked
 from ..contrast.targets import description, judgement, topic_of, works_out
 
 RANKED = (("good", 8), ("weaker", 6), ("weak", 4), ("poor", 3))
@@ -35,7 +35,7 @@ class Draft:
 
 def checked(worked: Worked) -> str:
     """Its calculations, and what follows from them."""
-    right = all(map(agree, worked.checks))
+    right = all(check.agrees for check in worked.checks)
     return f"{works_out(worked.checks, worked.answer)}: {'right' if right else 'wrong'}"
 
 
