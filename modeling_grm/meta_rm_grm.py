@@ -45,7 +45,7 @@ class Unrated(str, Enum):
     ENGINE_ERROR = "engine_error"
 
 
-def _parts(model: Any) -> tuple[Any, Any]:
+def parts_of(model: Any) -> tuple[Any, Any]:
     """(backbone, head) of a classifier, PEFT-wrapped or not.
 
     Raises:
@@ -99,7 +99,7 @@ class MetaRM:
         about: Mapping[str, Any] | None = None,
     ) -> None:
         self._bind(tokenizer, getattr(model.config, KEY, None) if about is None else about, batch_size)
-        self.backbone, self.head = _parts(model.eval())
+        self.backbone, self.head = parts_of(model.eval())
         _check_labels(_labels_of(self.head))
         self.name_or_path = str(getattr(model, "name_or_path", "") or "")
         self.context = context or context_length(model)
@@ -185,13 +185,7 @@ class MetaRM:
 
     def batches(self, rows: Mapping[int, Sequence[int]]) -> list[list[int]]:
         """Which judgements are read at once: those of one prompt, and of the others those of like length."""
-        groups: list[list[int]] = []
-        for at in sorted(rows, key=lambda at: list(rows[at])):
-            last = groups[-1] if groups else []
-            if 0 < len(last) < self.batch_size and 2 * _alike([rows[last[0]], rows[at]]) >= len(rows[at]):
-                last.append(at)
-            else:
-                groups.append([at])
+        groups = together(rows, self.batch_size)
         alone = sorted((at for group in groups if len(group) == 1 for at in group), key=lambda at: len(rows[at]))
         return [group for group in groups if len(group) > 1] + in_batches(alone, self.batch_size)
 
@@ -242,7 +236,7 @@ class MetaRM:
         Where rows begin alike for half their length or more, as judgements of one prompt do, that part is read once.
         """
         ends = [last_real(row, self.pad) for row in rows]
-        shared = min(_alike(rows), *ends)
+        shared = min(alike(rows), *ends)
         with self._active():
             if len(rows) > 1 and 2 * shared >= max(map(len, rows)):
                 hidden, starts = self._branched(rows, shared), [-shared] * len(rows)
@@ -356,12 +350,24 @@ def _padded(rows: Sequence[Sequence[int]], pad: int, side: str, device: Any) -> 
     return ids.to(device), mask.to(device)
 
 
+def together(rows: Mapping[int, Sequence[int]], size: int) -> list[list[int]]:
+    """At most `size` rows each, that begin alike for half their length or more."""
+    groups: list[list[int]] = []
+    for at in sorted(rows, key=lambda at: list(rows[at])):
+        last = groups[-1] if groups else []
+        if 0 < len(last) < size and 2 * alike([rows[last[0]], rows[at]]) >= len(rows[at]):
+            last.append(at)
+        else:
+            groups.append([at])
+    return groups
+
+
 def in_batches(turn: Sequence[int], size: int) -> list[list[int]]:
     """A sequence cut into lists of that size; the last may be shorter."""
     return [list(turn[start : start + size]) for start in range(0, len(turn), size)]
 
 
-def _alike(rows: Sequence[Sequence[int]]) -> int:
+def alike(rows: Sequence[Sequence[int]]) -> int:
     """With how many ids all rows begin alike."""
     first, last = min(rows, key=list), max(rows, key=list)  # whatever these two share, those between them share too
     differ = (at for at, (a, b) in enumerate(zip(first, last, strict=False)) if a != b)

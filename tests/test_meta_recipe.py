@@ -100,6 +100,16 @@ def test_two_steps_and_on_from_a_checkpoint(
         assert meta.temperature > 0
 
 
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_a_prompt_read_once_for_its_judgements(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    folder = tmp_path / "meta"
+    packed = ["--pack_tokens", "1024", "--per_device_train_batch_size", "1"]
+    smoke(monkeypatch, folder, "--lora_r", "4", "--lora_last", "1", *packed)
+    assert json.loads((folder / ADAPTER_FILE).read_text())["report"]["auc"]
+    with pytest.raises(InvalidInput, match="pack_tokens: a sequence is a batch"):
+        smoke(monkeypatch, folder, *packed[:2], "--per_device_train_batch_size", "2")
+
+
 def test_only_the_head(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     folder = tmp_path / "meta"
     smoke(monkeypatch, folder, "--lora_r", "0", "--head_first", "true", "--max_steps", "0")

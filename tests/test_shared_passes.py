@@ -16,7 +16,8 @@ from peft import LoraConfig
 from transformers import Gemma2Config, Gemma2ForCausalLM, LlamaForCausalLM, MistralConfig, MistralForCausalLM
 from trl import GRPOConfig, GRPOTrainer
 
-from modeling_grm.shared_passes import STEP, SharedPasses, laid_out, shares, trainer_class
+from modeling_grm.shared_passes import SharedPasses, trainer_class
+from modeling_grm.shared_prompts import STEP, laid_out, shares
 from modeling_grm.toys import tiny_judge, toy_folder
 
 

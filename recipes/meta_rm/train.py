@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch.nn import functional
 from tqdm.auto import tqdm
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, Trainer, TrainingArguments
 
@@ -28,9 +27,19 @@ from modeling_grm.meta_examples import Example, balanced, examples, excluded_ite
 from modeling_grm.meta_head import fitted_head
 from modeling_grm.meta_quality import fit_temperature, quality
 from modeling_grm.meta_rm_grm import EAGER, MetaRM
+from modeling_grm.meta_training import (
+    Collator,
+    PaddedTrainer,
+    SharedTrainer,
+    collate_shared,
+    padded_rows,
+    shared_rows,
+)
 from modeling_grm.recipes import go_on, last_checkpoint, script
+from modeling_grm.shared_prompts import shares
 from modeling_grm.toys import TOY, made_up_store, tiny_classifier
 from modeling_grm.trainable import with_classifier_lora
+from modeling_grm.types_grm import InvalidInput
 
 
 @dataclass
@@ -46,6 +55,8 @@ class RecipeArguments:
         max_tokens: longer judgements are left out.
         lora_r: rank of the adapter on every linear layer; 0 trains all weights.
         lora_last: only on that many layers, counted from the head, so that the backward pass ends there; 0 is all.
+        pack_tokens: train on sequences of about so many tokens, in which a prompt is read once for all its judgements
+            (with per_device_train_batch_size 1); 0 trains on padded batches of single judgements.
         head_first: fit the head on the frozen backbone before the training; with max_steps 0 it stays at that.
         eval_batch_size: judgements rated at once.
     """
@@ -59,6 +70,7 @@ class RecipeArguments:
     max_tokens: int = 4096
     lora_r: int = 16
     lora_last: int = 0
+    pack_tokens: int = 0
     head_first: bool = False
     eval_batch_size: int = 8
 
@@ -77,6 +89,18 @@ def backbone(args: RecipeArguments) -> tuple[Any, Any, str]:
     if model.config.get_text_config().pad_token_id is None:
         model.config.get_text_config().pad_token_id = tokenizer.pad_token_id
     return model, tokenizer, args.base
+
+
+def check(args: RecipeArguments, config: TrainingArguments, model: Any) -> None:
+    """Refuse rows that this model, or these arguments, cannot be trained on.
+
+    Raises:
+        InvalidInput: they cannot.
+    """
+    if args.pack_tokens and not shares(model):
+        raise InvalidInput("pack_tokens: this model's attention has windows or a cap; leave it at 0")
+    if args.pack_tokens and config.per_device_train_batch_size != 1:
+        raise InvalidInput("pack_tokens: a sequence is a batch; give per_device_train_batch_size 1")
 
 
 def fit_head(model: Any, tokenizer: Any, parts: dict[str, list[Example]], batch_size: int) -> None:
@@ -98,38 +122,6 @@ def states_of(meta: MetaRM, part: list[Example]) -> tuple[torch.Tensor, torch.Te
 def batches_of(meta: MetaRM, part: list[Example]) -> list[list[int]]:
     """Examples that are read at once."""
     return meta.batches({at: example.ids for at, example in enumerate(part)})
-
-
-class Collator:
-    """Right-padded batches with a float label a row, (rows, 1)."""
-
-    def __init__(self, pad: int) -> None:
-        self.pad = pad
-
-    def __call__(self, rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
-        """A batch."""
-        width = max(len(row["input_ids"]) for row in rows)
-        ids = torch.full((len(rows), width), self.pad)
-        mask = torch.zeros((len(rows), width), dtype=torch.long)
-        for at, row in enumerate(rows):
-            ids[at, : len(row["input_ids"])] = torch.tensor(row["input_ids"])
-            mask[at, : len(row["input_ids"])] = 1
-        return {"input_ids": ids, "attention_mask": mask, "labels": torch.tensor([[row["label"]] for row in rows])}
-
-
-class WeightedTrainer(Trainer):
-    """A Trainer whose loss is BCE with logits, correct judgements counted `weight` times."""
-
-    weight = 1.0
-
-    def compute_loss(self, model: Any, inputs: Any, return_outputs: bool = False, **kwargs: Any) -> Any:
-        """Mean over the batch."""
-        labels = inputs.pop("labels")
-        outputs = model(**inputs)
-        logits = outputs.logits.float()
-        weight = torch.tensor(self.weight, device=logits.device)
-        loss = functional.binary_cross_entropy_with_logits(logits, labels, pos_weight=weight)
-        return (loss, outputs) if return_outputs else loss
 
 
 def logits_of(trainer: Trainer, tokenizer: Any, part: list[Example], batch_size: int) -> list[float]:
@@ -167,9 +159,19 @@ def save(trainer: Trainer, tokenizer: Any, folder: Path, about: dict[str, Any]) 
         (folder / ADAPTER_FILE).write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
 
 
+def trainer_of(model: Any, args: RecipeArguments, config: TrainingArguments, train: list[Example]) -> PaddedTrainer:
+    """With its rows."""
+    pad = model.config.get_text_config().pad_token_id
+    if args.pack_tokens:
+        rows = shared_rows(train, args.pack_tokens, pad, config.seed)
+        return SharedTrainer(model, config, train_dataset=rows, data_collator=collate_shared)
+    return PaddedTrainer(model, config, train_dataset=padded_rows(train), data_collator=Collator(pad or 0))
+
+
 def main(args: RecipeArguments, config: TrainingArguments) -> None:
     """Train, calibrate, measure, and leave the meta RM in `output_dir`."""
     model, tokenizer, name = backbone(args)
+    check(args, config, model)
     if args.store == TOY:
         args.store = str(made_up_store(Path(config.output_dir) / "store"))
     made, left = examples(args.store, tokenizer, max_tokens=args.max_tokens, exclude=excluded_items(args.exclude))
@@ -177,14 +179,10 @@ def main(args: RecipeArguments, config: TrainingArguments) -> None:
     train, weight = balanced(parts["train"], args.balance, config.seed)
     print(json.dumps({"base": name, "examples": {n: len(p) for n, p in parts.items()}, "left_out": left}), flush=True)
     config.remove_unused_columns = False
-    rows = [{"input_ids": e.ids, "label": float(e.correct)} for e in train]
-    collator = Collator(model.config.get_text_config().pad_token_id or 0)
     if args.head_first and last_checkpoint(config.output_dir) is None:
         with torch.autocast(model.device.type, torch.bfloat16, enabled=config.bf16):
             fit_head(model, tokenizer, parts | {"train": train}, args.eval_batch_size)
-    trainer = WeightedTrainer(
-        with_classifier_lora(model, args.lora_r, args.lora_last), config, train_dataset=rows, data_collator=collator
-    )
+    trainer = trainer_of(with_classifier_lora(model, args.lora_r, args.lora_last), args, config, train)
     trainer.weight = weight
     go_on(trainer)
     finish(trainer, tokenizer, parts, args, name)

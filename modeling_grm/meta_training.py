@@ -1,0 +1,131 @@
+"""Trains a meta RM's classifier: batches of judgements, and the cross-entropy on "this judgement is correct" (Eq 10).
+
+    PaddedTrainer(model, config, train_dataset=padded_rows(train), data_collator=Collator(pad))
+    SharedTrainer(model, config, train_dataset=shared_rows(train, 2048, pad), data_collator=collate_shared)
+
+The second reads a prompt once for all judgements of it, so that four judgements of one prompt cost about as much as two
+alone. Knows nothing about stores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import accumulate
+from random import Random
+from typing import Any
+
+import torch
+from torch.nn import functional
+from transformers import Trainer
+
+from .meta_examples import Example
+from .meta_rm_grm import alike, last_real, parts_of, together
+from .packing import pack
+from .shared_prompts import SHARED, laid_out, plain_model
+
+MOST = 8
+"""Judgements of one prompt in one row; those of further ones are another group, with the prompt once more."""
+
+
+class PaddedTrainer(Trainer):
+    """A Trainer whose loss is BCE with logits, correct judgements counted `weight` times."""
+
+    weight = 1.0
+
+    def compute_loss(
+        self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        """Mean over the batch."""
+        labels = inputs.pop("labels")
+        logits = self.logits(model, inputs).float()
+        weight = torch.tensor(self.weight, device=logits.device)
+        loss = functional.binary_cross_entropy_with_logits(logits, labels, pos_weight=weight)
+        return (loss, {"logits": logits}) if return_outputs else loss
+
+    def logits(self, model: Any, inputs: dict[str, torch.Tensor]) -> Any:
+        """One a judgement, (rows, 1)."""
+        return model(**inputs).logits
+
+
+class Collator:
+    """Right-padded batches with a float label a row, (rows, 1)."""
+
+    def __init__(self, pad: int) -> None:
+        self.pad = pad
+
+    def __call__(self, rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
+        """A batch."""
+        width = max(len(row["input_ids"]) for row in rows)
+        ids = torch.full((len(rows), width), self.pad)
+        mask = torch.zeros((len(rows), width), dtype=torch.long)
+        for at, row in enumerate(rows):
+            ids[at, : len(row["input_ids"])] = torch.tensor(row["input_ids"])
+            mask[at, : len(row["input_ids"])] = 1
+        return {"input_ids": ids, "attention_mask": mask, "labels": torch.tensor([[row["label"]] for row in rows])}
+
+
+def padded_rows(part: Sequence[Example]) -> list[dict[str, Any]]:
+    """One a judgement."""
+    return [{"input_ids": example.ids, "label": float(example.correct)} for example in part]
+
+
+class SharedTrainer(PaddedTrainer):
+    """The same on rows of `shared_rows`; the model's attention must be plain (`shared_prompts.shares`)."""
+
+    def __init__(self, model: Any, *args: Any, **kwargs: Any) -> None:
+        super().__init__(model, *args, **kwargs)
+        plain_model(model).set_attn_implementation(SHARED)
+
+    def logits(self, model: Any, inputs: dict[str, torch.Tensor]) -> Any:
+        """One a judgement, read at its last token."""
+        backbone, head = parts_of(model)
+        ends = inputs.pop("ends")[0]
+        # the parts are called one by one, past the model's own forward, so autocast is opened here
+        with torch.autocast(ends.device.type, torch.bfloat16, enabled=self.args.bf16):
+            hidden = backbone(**inputs, use_cache=False).last_hidden_state[0]
+            return head(hidden[ends])
+
+
+def shared_rows(part: Sequence[Example], size: int, pad: int | None, seed: int = 0) -> list[dict[str, Any]]:
+    """Sequences of about `size` tokens, each with all of some prompts' judgements.
+
+    Args:
+        part: examples.
+        size: tokens of a sequence; a group that is longer is one of its own.
+        pad: a judgement is read at the last token that is not this one.
+        seed: of which prompts stand together.
+    """
+    cut = [example.ids[: last_real(example.ids, pad) + 1] for example in part]
+    groups = together(dict(enumerate(cut)), MOST)
+    Random(seed).shuffle(groups)
+    made = [_group([cut[at] for at in group]) for group in groups]
+    lengths = [len(prompt) + sum(len(rest) + 1 for rest in rests) for prompt, rests in made]
+    labels = [[[float(part[at].correct)] for at in group] for group in groups]
+    return [_row([made[at] for at in some], [labels[at] for at in some]) for some in pack(lengths, size)]
+
+
+def _group(rows: Sequence[Sequence[int]]) -> tuple[list[int], list[list[int]]]:
+    """(what the rows begin with alike, what each goes on with); neither is empty."""
+    begin = max(1, min(alike(rows), min(map(len, rows)) - 1)) if len(rows) > 1 else 1
+    return list(rows[0][:begin]), [list(row[begin:]) for row in rows]
+
+
+def _row(groups: Sequence[tuple[list[int], list[list[int]]]], labels: Sequence[list[list[float]]]) -> dict[str, Any]:
+    pairs = [(prompt, rest) for prompt, rests in groups for rest in rests]
+    layout = laid_out([prompt for prompt, _ in pairs], [rest for _, rest in pairs])
+    ends = [layout.places[last - 1] for last in accumulate(len(rest) for _, rest in pairs)]
+    layout.fill()
+    return {
+        "input_ids": layout.ids,
+        "position_ids": layout.positions,
+        "parts": layout.parts,
+        "ends": ends,
+        "labels": [label for some in labels for label in some],
+    }
+
+
+def collate_shared(rows: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
+    """A batch of one row as tensors."""
+    (row,) = rows
+    tensors = {name: torch.tensor([row[name]]) for name in ("input_ids", "position_ids", "ends")}
+    return tensors | {"parts": torch.tensor(row["parts"]), "labels": torch.tensor(row["labels"])}

@@ -1,0 +1,99 @@
+"""The meta RM's two ways of training learn the same, whether a prompt is read once or for each judgement."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from transformers import TrainingArguments
+
+from modeling_grm.meta_examples import Example
+from modeling_grm.meta_training import (
+    MOST,
+    Collator,
+    PaddedTrainer,
+    SharedTrainer,
+    collate_shared,
+    padded_rows,
+    shared_rows,
+)
+from modeling_grm.shared_prompts import STEP
+from modeling_grm.toys import tiny_classifier
+from modeling_grm.trainable import with_classifier_lora
+
+TOKENS = st.lists(st.integers(3, 60), min_size=1, max_size=9)
+
+
+def examples_of(rows: list[list[int]]) -> list[Example]:
+    return [Example(str(at), "item", "query", ids, at % 3 > 0) for at, ids in enumerate(rows)]
+
+
+@given(st.lists(st.tuples(TOKENS, st.lists(TOKENS, min_size=1, max_size=12)), min_size=1, max_size=4))
+def test_every_judgement_is_there_once_behind_its_own_tokens(groups: list[tuple[list[int], list[list[int]]]]) -> None:
+    part = examples_of([prompt + rest for prompt, rests in groups for rest in rests])
+    found = []
+    for row in shared_rows(part, 64, pad=0):
+        assert len(row["input_ids"]) == len(row["position_ids"])
+        assert len(row["input_ids"]) % STEP == 0
+        for end, (label,) in zip(row["ends"], row["labels"], strict=True):
+            start, stop, first, last = next(p for p in row["parts"] if p[2] <= end < p[3])
+            assert end == last - 1
+            places = [*range(start, stop), *range(first, last)]
+            assert [row["position_ids"][at] for at in places] == list(range(len(places)))
+            found.append((tuple(row["input_ids"][at] for at in places), label))
+    assert sorted(found) == sorted((tuple(one.ids), float(one.correct)) for one in part)
+
+
+def test_more_judgements_of_a_prompt_than_a_group_holds() -> None:
+    part = examples_of([[*range(3, 40), at] for at in range(MOST + 3)])
+    (row,) = shared_rows(part, 10_000, pad=0)
+    *parts, _ = row["parts"]  # the last one fills the row up
+    assert sum(row["position_ids"][part[2]] == 0 for part in parts) == 2
+    assert len(row["ends"]) == MOST + 3
+
+
+@pytest.mark.parametrize("rank", [0, 2])
+@pytest.mark.parametrize("weight", [1.0, 0.25])
+def test_both_ways_learn_the_same(tmp_path: Path, rank: int, weight: float) -> None:
+    random = Random(1)
+    prompts = [[random.randint(3, 200) for _ in range(size)] for size in (30, 12, 25)]
+    rows = [
+        [*prompt, *(random.randint(3, 200) for _ in range(random.randint(1, 9)))] for prompt in prompts for _ in "abc"
+    ]
+    rows += [list(rows[0]), [5, 6, 7]]  # word for word another one; and one that shares its prompt with none
+    torch.manual_seed(0)
+    model, tokenizer = tiny_classifier()
+    model = with_classifier_lora(model, rank)
+    part, pad = examples_of(rows), int(tokenizer.pad_token_id)
+    part.append(Example("padded", "item", "query", [*rows[3], pad], True))  # read before it
+    config = TrainingArguments(str(tmp_path), use_cpu=True, report_to="none", per_device_train_batch_size=1)
+    (shared,) = shared_rows(part, 10_000, pad)
+    assert len(shared["input_ids"]) < sum(map(len, rows))
+    found = []
+    for kind, batch in ((PaddedTrainer, Collator(pad)(padded_rows(part))), (SharedTrainer, collate_shared([shared]))):
+        trainer = kind(copy.deepcopy(model), config)
+        trainer.weight = weight
+        loss = trainer.compute_loss(trainer.model, dict(batch))
+        loss.backward()
+        grads = {n: w.grad for n, w in trainer.model.named_parameters() if w.grad is not None and w.grad.abs().max()}
+        found.append((loss.detach(), grads))
+    (theirs, grads), (ours, our_grads) = found
+    torch.testing.assert_close(ours, theirs, atol=1e-6, rtol=1e-5)
+    assert set(our_grads) == set(grads)
+    assert any("score" in name for name in grads)
+    for name, grad in grads.items():
+        torch.testing.assert_close(our_grads[name], grad, atol=1e-6, rtol=1e-3)
+
+
+def test_logits_are_one_a_judgement(tmp_path: Path) -> None:
+    model, tokenizer = tiny_classifier()
+    config: Any = TrainingArguments(str(tmp_path), use_cpu=True, report_to="none", per_device_train_batch_size=1)
+    (row,) = shared_rows(examples_of([[3, 4, 5, 6], [3, 4, 5, 7]]), 64, tokenizer.pad_token_id)
+    _, outputs = SharedTrainer(model, config).compute_loss(model, collate_shared([row]), return_outputs=True)
+    assert outputs["logits"].shape == (2, 1)
