@@ -16,7 +16,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from peft import LoraConfig, get_peft_model
-from tiny import SIZES, tiny_model, tiny_tokenizer
+from tiny import SIZES, tiny_adapter, tiny_model, tiny_tokenizer
 from tiny_judge import save_tiny
 from transformers import (
     AutoModelForCausalLM,
@@ -29,7 +29,7 @@ from transformers import (
 
 from modeling_grm.backends.fake import Fake
 from modeling_grm.configuration_grm import GRMConfig
-from modeling_grm.judged_grm import ADAPTER_FILE, fingerprint, judged_messages
+from modeling_grm.judged_grm import fingerprint, judged_messages
 from modeling_grm.meta_rm_grm import SHARED, MetaRM, Unrated, meta_rm_of
 from modeling_grm.portable import make_portable
 from modeling_grm.types_grm import Critique, InvalidInput, Outcome, Prompt, Request
@@ -242,25 +242,10 @@ def grm_folder(tmp_path: Path) -> Path:
     return folder
 
 
-def adapter(folder: Path, base: Path, task: str, seed: int) -> Path:
-    """A random LoRA adapter on that base; with a head of its own for a classifier."""
-    torch.manual_seed(seed)
-    lora = LoraConfig(r=2, target_modules=["q_proj", "v_proj", "down_proj"], task_type=task, init_lora_weights=False)
-    loaded = LlamaForSequenceClassification if task == "SEQ_CLS" else AutoModelForCausalLM
-    options = {"num_labels": 1} if task == "SEQ_CLS" else {}
-    model = get_peft_model(loaded.from_pretrained(base, **options), lora)
-    model.save_pretrained(folder)
-    if task == "SEQ_CLS":
-        tiny_tokenizer().save_pretrained(folder)
-        about = {"tokenizer": fingerprint(tiny_tokenizer()), "temperature": 2.0}
-        (folder / ADAPTER_FILE).write_text(json.dumps(about))
-    return folder
-
-
 @pytest.mark.parametrize("own_adapter", [False, True], ids=["merged GRM", "GRM adapter"])
 def test_a_shared_backbone_rates_and_judges_as_two_models(grm_folder: Path, tmp_path: Path, own_adapter: bool) -> None:
-    meta_folder = adapter(tmp_path / "meta", grm_folder, "SEQ_CLS", 1)
-    grm_name = adapter(tmp_path / "lora", grm_folder, "CAUSAL_LM", 2) if own_adapter else grm_folder
+    meta_folder = tiny_adapter(tmp_path / "meta", grm_folder, "SEQ_CLS", 1)
+    grm_name = tiny_adapter(tmp_path / "lora", grm_folder, "CAUSAL_LM", 2) if own_adapter else grm_folder
     ids = torch.tensor([[9, 10, 11, 12]])
 
     def logits(model: Any) -> Any:
@@ -284,7 +269,7 @@ def test_a_shared_backbone_rates_and_judges_as_two_models(grm_folder: Path, tmp_
 
 
 def test_another_base_is_not_shared(grm_folder: Path, tmp_path: Path) -> None:
-    meta_folder = adapter(tmp_path / "meta", grm_folder, "SEQ_CLS", 1)
+    meta_folder = tiny_adapter(tmp_path / "meta", grm_folder, "SEQ_CLS", 1)
     other = tiny_model(seed=5)
     assert meta_rm_of(meta_folder, other).backbone is not other.base_model
     with pytest.raises(InvalidInput, match="no adapter"):
@@ -294,7 +279,7 @@ def test_another_base_is_not_shared(grm_folder: Path, tmp_path: Path) -> None:
 
 
 def test_an_adapter_without_a_tokenizer_takes_its_bases(grm_folder: Path, tmp_path: Path) -> None:
-    folder = adapter(tmp_path / "meta", grm_folder, "SEQ_CLS", 1)
+    folder = tiny_adapter(tmp_path / "meta", grm_folder, "SEQ_CLS", 1)
     for file in folder.glob("*token*"):
         file.unlink()
     assert MetaRM.from_pretrained(folder)([(ASKED, critique())]) != [None]
@@ -306,7 +291,7 @@ def test_an_adapter_without_a_tokenizer_takes_its_bases(grm_folder: Path, tmp_pa
 
 
 def test_a_pipeline_shares_by_itself_and_judges_as_before(grm_folder: Path, tmp_path: Path) -> None:
-    folder = adapter(tmp_path / "meta", grm_folder, "SEQ_CLS", 1)
+    folder = tiny_adapter(tmp_path / "meta", grm_folder, "SEQ_CLS", 1)
     asked: dict[str, Any] = {"query": "w1", "responses": ["w2", "w3"]}
     settings: dict[str, Any] = {
         "k": 4,

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import torch
+from peft import LoraConfig, get_peft_model
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import (
+    AutoModelForCausalLM,
     DeepseekV2Config,
     DeepseekV2ForCausalLM,
     Gemma2Config,
@@ -15,10 +19,13 @@ from transformers import (
     GptOssForCausalLM,
     LlamaConfig,
     LlamaForCausalLM,
+    LlamaForSequenceClassification,
     PreTrainedTokenizerFast,
     Qwen2Config,
     Qwen2ForCausalLM,
 )
+
+from modeling_grm.judged_grm import ADAPTER_FILE, fingerprint
 
 SPECIAL = ("<unk>", "<|im_start|>", "<|im_end|>")
 WORDS = tuple(f"w{at}" for at in range(60))
@@ -85,3 +92,18 @@ def tiny_model(name: str = "llama", seed: int = 0, sharpness: float = 3.0) -> An
     for weights in model.parameters():
         weights.data.mul_(sharpness if weights.dim() > 1 else 1.0)
     return model
+
+
+def tiny_adapter(folder: Path, base: Path, task: str, seed: int) -> Path:
+    """A random LoRA adapter on that base; with a head of its own for a classifier."""
+    torch.manual_seed(seed)
+    lora = LoraConfig(r=2, target_modules=["q_proj", "v_proj", "down_proj"], task_type=task, init_lora_weights=False)
+    loaded = LlamaForSequenceClassification if task == "SEQ_CLS" else AutoModelForCausalLM
+    options = {"num_labels": 1} if task == "SEQ_CLS" else {}
+    model = get_peft_model(loaded.from_pretrained(base, **options), lora)
+    model.save_pretrained(folder)
+    if task == "SEQ_CLS":
+        tiny_tokenizer().save_pretrained(folder)
+        about = {"tokenizer": fingerprint(tiny_tokenizer()), "temperature": 2.0}
+        (folder / ADAPTER_FILE).write_text(json.dumps(about))
+    return folder
