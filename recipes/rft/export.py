@@ -1,10 +1,12 @@
-"""Makes a trained adapter what the package ships: bf16 safetensors, a clean configuration, and the judge's settings.
+"""Makes a trained adapter what the package ships: bf16 safetensors and a clean configuration.
 
 python recipes/rft/export.py --adapter runs/rft-contrast --out modeling_grm/adapters/smollm2-135m-grm
+python recipes/rft/export.py --adapter runs/meta-grown --out modeling_grm/adapters/smollm2-135m-grm-metarm
 python recipes/rft/export.py --adapter runs/rft-grown --out runs/grown/shipped --workspace runs/grown
 
 A workspace is what the next stages go on from, without the Hub: `base`, `adapter` (to train on: `model:
-runs/grown/adapter`) and `merged` (to sample from: `grm score --model runs/grown/merged --backend vllm`).
+runs/grown/adapter`) and `merged` (to sample from: `grm score --model runs/grown/merged --backend vllm`). A meta RM's
+adapter (recipes/meta_rm) stands on the merged judge.
 """
 
 from __future__ import annotations
@@ -12,14 +14,18 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
 
 from modeling_grm.configuration_grm import GRMConfig
 from modeling_grm.embedded import HUB_ID, base_model, merge
+from modeling_grm.judged_grm import ADAPTER_FILE
 
+JUDGE = "SmolLM2-135M-GRM"
 SETTINGS = GRMConfig(template="compact", k=8, temperature=0.7, max_new_tokens=512)
 
 
@@ -30,16 +36,32 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder inside the package")
     parser.add_argument("--workspace", type=Path, help="also a folder for the next stages")
     args = parser.parse_args()
+    about = args.adapter / ADAPTER_FILE
+    if about.is_file() and args.workspace:
+        parser.error(f"--workspace: {args.adapter} is a meta RM, which nothing goes on from")
     args.out.mkdir(parents=True, exist_ok=True)
-    weights = load_file(args.adapter / "adapter_model.safetensors")
-    small = {name: tensor.to(torch.bfloat16).contiguous() for name, tensor in weights.items()}
-    save_file(small, args.out / "adapter_model.safetensors", metadata={"format": "pt"})
-    config = json.loads((args.adapter / "adapter_config.json").read_text())
-    config |= {"base_model_name_or_path": HUB_ID, "inference_mode": True}
-    (args.out / "adapter_config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
-    (args.out / "grm.json").write_text(json.dumps(SETTINGS.to_dict(), indent=2) + "\n")
+    if about.is_file():
+        ship(args.adapter, args.out, JUDGE)
+        write(args.out / ADAPTER_FILE, json.loads(about.read_text()) | {"base": JUDGE})
+        return
+    ship(args.adapter, args.out, HUB_ID)
+    write(args.out / "grm.json", SETTINGS.to_dict())
     if args.workspace:
         lay_out(args.out, args.workspace)
+
+
+def ship(adapter: Path, out: Path, base: str) -> None:
+    """Its weights in bf16, and its configuration with a public base."""
+    weights = load_file(adapter / "adapter_model.safetensors")
+    small = {name: tensor.to(torch.bfloat16).contiguous() for name, tensor in weights.items()}
+    save_file(small, out / "adapter_model.safetensors", metadata={"format": "pt"})
+    config = json.loads((adapter / "adapter_config.json").read_text())
+    write(out / "adapter_config.json", config | {"base_model_name_or_path": base, "inference_mode": True})
+
+
+def write(path: Path, said: Mapping[str, Any]) -> None:
+    """As JSON."""
+    path.write_text(json.dumps(said, indent=2, sort_keys=path.name == "adapter_config.json") + "\n")
 
 
 def lay_out(shipped: Path, folder: Path) -> None:
@@ -51,7 +73,7 @@ def lay_out(shipped: Path, folder: Path) -> None:
     shutil.copytree(shipped, folder / "adapter", dirs_exist_ok=True)
     path = folder / "adapter" / "adapter_config.json"
     config = json.loads(path.read_text()) | {"base_model_name_or_path": str(folder / "base")}
-    path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
+    write(path, config)
     merge(base, shipped, folder / "merged")
 
 
