@@ -49,7 +49,10 @@ def pack(lengths: Sequence[int], size: int) -> list[list[int]]:
 
 
 def join(examples: Sequence[dict[str, list[Any]]], size: int, pad: int) -> dict[str, list[Any]]:
-    """One packed row: ids, the next token of each place with its weight, positions in each segment, segment borders."""
+    """One packed row: ids, the next token of each place with its weight, positions in each segment, segment borders.
+
+    An example's `asked` are (place, token, weight): what is learnt at that place instead of the next token.
+    """
     ids: list[int] = []
     targets: list[int] = []
     weights: list[float] = []
@@ -58,10 +61,12 @@ def join(examples: Sequence[dict[str, list[Any]]], size: int, pad: int) -> dict[
     filler = size - sum(len(e["input_ids"]) for e in examples)
     padding: dict[str, list[Any]] = {"input_ids": [pad] * filler, "weights": [0.0] * filler}
     for example in [*examples, padding]:
-        tokens = example["input_ids"]
+        tokens, start = example["input_ids"], len(ids)
         ids += tokens
         targets += [*tokens[1:], pad][: len(tokens)]
         weights += [*example["weights"][1:], 0.0][: len(tokens)]
+        for place, token, weight in example.get("asked", ()):
+            targets[start + place], weights[start + place] = token, weight
         positions += range(len(tokens))
         borders += [len(ids)] if tokens else []
     return {"input_ids": ids, "labels": targets, "weights": weights, "position_ids": positions, "borders": borders}

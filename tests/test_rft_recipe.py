@@ -17,6 +17,8 @@ import pytest
 import torch
 from conftest import ROOT
 from datasets import Dataset
+from hypothesis import given
+from hypothesis import strategies as st
 from recipe_scripts import module_of
 from test_contrast import write_sources
 from tiny_judge import byte_tokenizer, save_tiny, tiny_judge
@@ -413,6 +415,23 @@ def test_the_cold_start_draws_as_many_rows_of_each_pool(tmp_path: Path, monkeypa
         contrast.rows_of(replace(args, shares=shares, balanced_by=None), 0)
     with pytest.raises(InvalidInput, match=r"rows: .* has no column part; its columns are pool, target"):
         contrast.rows_of(replace(args, balanced_by="part"), 0)
+
+
+@given(st.lists(st.text(st.characters(codec="utf-8"), max_size=30), min_size=1, max_size=4), st.data())
+def test_a_score_is_asked_where_its_response_has_been_shown(responses: list[str], data: Any) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        contrast = module_of(ROOT / "recipes" / "rft" / "contrast.py", patch)
+    scores = [data.draw(st.integers(1, 10)) for _ in responses]
+    tokenizer = byte_tokenizer(lines=())
+    prompt = encode(tokenizer, render(Request("a question", responses), range(len(responses)), "compact"))
+    text = f"Analysis: none.\nScores: \\boxed{{{', '.join(map(str, scores))}}}"
+    asked = contrast.asked_early(tokenizer, prompt, text, 16.0)
+    assert [tokenizer.decode(token) for _, token, _ in asked] == [str(min(score, 9)) for score in scores]
+    shown = [tokenizer.decode(prompt[:place]) for place, _, _ in asked]
+    assert shown == sorted(shown, key=len)
+    if not any("#" in response for response in responses):
+        assert [len(text.split("# Response ")) - 1 for text in shown] == list(range(1, len(responses) + 1))
+    assert tokenizer.decode(prompt[asked[-1][0] :]).startswith("# Output")
 
 
 @pytest.mark.slow

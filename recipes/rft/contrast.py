@@ -52,6 +52,8 @@ class RecipeArguments:
         pack_tokens: tokens of one packed row, which is one step's batch.
         lora_r: rank of the adapter on every linear layer.
         verdict_weight: how much more a token of a verdict or score counts than one of a quote.
+        early_weight: of each response's score, asked where the prompt has just shown the response (the digit is learnt
+            there in the place of the next token), so that a judgement finds there what it needs; 0 does not ask.
         init_adapter: an adapter's folder to go on from.
     """
 
@@ -65,6 +67,7 @@ class RecipeArguments:
     pack_tokens: int = 2048
     lora_r: int = 16
     verdict_weight: float = 4.0
+    early_weight: float = 0.0
     init_adapter: str | None = None
 
 
@@ -77,6 +80,24 @@ def token_weights(text: str, offsets: list[tuple[int, int]], verdict_weight: flo
     return [verdict_weight if any(a <= start < b for a, b in spans) else 1.0 for start, _ in offsets]
 
 
+def read_at(tokenizer: Any, prompt: list[int], n: int) -> list[int]:
+    """Where a prompt of the template `compact` has just shown each response: the places of the headings behind them."""
+    found, end = [], len(prompt)
+    for heading in reversed([*(f"# Response {place}\n" for place in range(2, n + 1)), "# Output\n"]):
+        tokens = tokenizer(heading, add_special_tokens=False)["input_ids"]
+        end = next(at for at in range(end - len(tokens), -1, -1) if prompt[at : at + len(tokens)] == tokens)
+        found.append(end)
+    return found[::-1]
+
+
+def asked_early(tokenizer: Any, prompt: list[int], text: str, weight: float) -> list[tuple[int, int, float]]:
+    """Each response's score as one digit (9 for 10), where the prompt has just shown the response."""
+    scores = [min(int(score), 9) for score in text.rpartition("\\boxed{")[2].rstrip("}").split(", ")]
+    digits = [tokenizer(str(score), add_special_tokens=False)["input_ids"][-1] for score in scores]
+    places = read_at(tokenizer, prompt, len(scores))
+    return [(place, digit, weight) for place, digit in zip(places, digits, strict=True)]
+
+
 def to_features(row: dict[str, Any], tokenizer: Any, args: RecipeArguments) -> dict[str, list[Any]]:
     """Token ids of prompt and judgement; the weights are 0 on the prompt."""
     request = Request(row["conversation"], row["responses"])
@@ -84,7 +105,9 @@ def to_features(row: dict[str, Any], tokenizer: Any, args: RecipeArguments) -> d
     text = row["target"]
     target = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
     weights = token_weights(text, target["offset_mapping"], args.verdict_weight)
+    asked = asked_early(tokenizer, prompt, text, args.early_weight) if args.early_weight else []
     return {
+        "asked": asked,
         "input_ids": prompt + target["input_ids"] + [tokenizer.eos_token_id],
         "weights": [0.0] * len(prompt) + weights + [1.0],
     }
@@ -96,6 +119,8 @@ def rows_of(args: RecipeArguments, seed: int) -> list[dict[str, Any]]:
     Raises:
         InvalidInput: `rows` has none.
     """
+    if args.early_weight and args.template != "compact":
+        raise InvalidInput("early_weight: the headings of the template compact are looked for; leave it at 0")
     if args.rows is None:
         return [{**row, "target": row["meta"]["target"]} for row in build(Path(args.data), "train", args.examples)]
     if args.shares and not args.balanced_by:
