@@ -426,12 +426,17 @@ def test_a_score_is_asked_where_its_response_has_been_shown(responses: list[str]
     prompt = encode(tokenizer, render(Request("a question", responses), range(len(responses)), "compact"))
     text = f"Analysis: none.\nScores: \\boxed{{{', '.join(map(str, scores))}}}"
     asked = contrast.asked_early(tokenizer, prompt, text, 16.0)
-    assert [tokenizer.decode(token) for _, token, _ in asked] == [str(min(score, 9)) for score in scores]
-    shown = [tokenizer.decode(prompt[:place]) for place, _, _ in asked]
-    assert shown == sorted(shown, key=len)
+    places = contrast.read_at(tokenizer, prompt, len(responses))
+    digits = {place: tokenizer.decode(token) for place, token, _ in asked}
+    for some, score in zip(places, scores, strict=True):
+        assert {digits[place] for place in some} == {str(min(score, 9))}
+        assert sum(weight for place, _, weight in asked if place in some) == pytest.approx(16.0)
+        assert not tokenizer.decode(prompt[some[0] : some[-1]]).strip()
+        assert tokenizer.decode(prompt[some[-1]]) == "#"
+    shown = [tokenizer.decode(prompt[: some[0]]) for some in places]
     if not any("#" in response for response in responses):
         assert [len(text.split("# Response ")) - 1 for text in shown] == list(range(1, len(responses) + 1))
-    assert tokenizer.decode(prompt[asked[-1][0] :]).startswith("# Output")
+    assert tokenizer.decode(prompt[places[-1][-1] :]).startswith("# Output")
 
 
 @pytest.mark.slow

@@ -80,13 +80,19 @@ def token_weights(text: str, offsets: list[tuple[int, int]], verdict_weight: flo
     return [verdict_weight if any(a <= start < b for a, b in spans) else 1.0 for start, _ in offsets]
 
 
-def read_at(tokenizer: Any, prompt: list[int], n: int) -> list[int]:
-    """Where a prompt of the template `compact` has just shown each response: the places of the headings behind them."""
+def read_at(tokenizer: Any, prompt: list[int], n: int) -> list[list[int]]:
+    """Where a prompt of the template `compact` has shown each response: from its line's end to the next heading.
+
+    A judgement quotes a response's last words, and finds the line's end where it looks for what follows them.
+    """
     found, end = [], len(prompt)
     for heading in reversed([*(f"# Response {place}\n" for place in range(2, n + 1)), "# Output\n"]):
         tokens = tokenizer(heading, add_special_tokens=False)["input_ids"]
         end = next(at for at in range(end - len(tokens), -1, -1) if prompt[at : at + len(tokens)] == tokens)
-        found.append(end)
+        first = end
+        while first and not tokenizer.decode([prompt[first - 1]]).strip():
+            first -= 1
+        found.append(list(range(first, end + 1)))
     return found[::-1]
 
 
@@ -95,7 +101,8 @@ def asked_early(tokenizer: Any, prompt: list[int], text: str, weight: float) -> 
     scores = [min(int(score), 9) for score in text.rpartition("\\boxed{")[2].rstrip("}").split(", ")]
     digits = [tokenizer(str(score), add_special_tokens=False)["input_ids"][-1] for score in scores]
     places = read_at(tokenizer, prompt, len(scores))
-    return [(place, digit, weight) for place, digit in zip(places, digits, strict=True)]
+    pairs = zip(places, digits, strict=True)
+    return [(place, digit, weight / len(some)) for some, digit in pairs for place in some]
 
 
 def to_features(row: dict[str, Any], tokenizer: Any, args: RecipeArguments) -> dict[str, list[Any]]:
