@@ -132,10 +132,12 @@ def _cache() -> Path:
 
 def _key() -> str:
     """What the merged weights depend on: the base's bytes, the adapter's bytes, the format."""
-    missing = [name for name in ADAPTER_FILES if not (ADAPTER / name).is_file()]
-    if missing:
-        raise FileNotFoundError(f"{ADAPTER} lacks {', '.join(missing)}; reinstall modeling-grm, or name a model")
-    files = [ADAPTER / name for name in ADAPTER_FILES] + [META_ADAPTER / name for name in META_FILES if _has_meta()]
+    wanted = {ADAPTER: ADAPTER_FILES} | ({META_ADAPTER: META_FILES} if META_ADAPTER.is_dir() else {})
+    for folder, names in wanted.items():
+        missing = [name for name in names if not (folder / name).is_file()]
+        if missing:
+            raise FileNotFoundError(f"{folder} lacks {', '.join(missing)}; reinstall modeling-grm, or name a model")
+    files = [folder / name for folder, names in wanted.items() for name in names]
     parts = [_sha(wheel_file() or _hub_file()), *map(_sha, files), str(FORMAT)]
     return sha256("\n".join(parts).encode()).hexdigest()[:16]
 
@@ -193,18 +195,20 @@ def merge(base: tuple[Any, Any, str], adapter: Path, folder: Path, meta_rm: Path
     tokenizer.save_pretrained(folder)
 
 
-def _has_meta() -> bool:
-    return META_ADAPTER.is_dir()
+def put_adapter(adapter: Path, folder: Path, base: Path) -> None:
+    """A copy of an adapter's folder that stands on another base."""
+    shutil.copytree(adapter, folder, dirs_exist_ok=True)
+    path = folder / "adapter_config.json"
+    config = json.loads(path.read_text(encoding="utf-8")) | {"base_model_name_or_path": str(base)}
+    path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def _merge(folder: Path, final: Path) -> None:
     """The judge with its meta RM, which stands on it by its final name, and a manifest of what was written."""
-    merge(base_model(), ADAPTER, folder, meta_rm=final / META if _has_meta() else None)
-    if _has_meta():
-        shutil.copytree(META_ADAPTER, folder / META)
-        path = folder / META / "adapter_config.json"
-        config = json.loads(path.read_text(encoding="utf-8")) | {"base_model_name_or_path": str(final)}
-        path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    has_meta = META_ADAPTER.is_dir()
+    merge(base_model(), ADAPTER, folder, meta_rm=final / META if has_meta else None)
+    if has_meta:
+        put_adapter(META_ADAPTER, folder / META, final)
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     listed = {path.relative_to(folder).as_posix(): _sha(path) for path in files}
     (folder / MANIFEST).write_text(json.dumps(listed, indent=2), encoding="utf-8")

@@ -412,7 +412,9 @@ def test_the_cold_start_draws_as_many_rows_of_each_pool(tmp_path: Path, monkeypa
         with pytest.raises(InvalidInput, match=r"shares: .* give VALUE=WEIGHT for each of \['contrast', 'human'"):
             contrast.rows_of(replace(args, shares=wrong), 0)
     with pytest.raises(InvalidInput, match=r"shares: .* name the column with balanced_by"):
-        contrast.rows_of(replace(args, shares=shares, balanced_by=None), 0)
+        contrast.check(replace(args, shares=shares, balanced_by=None))
+    with pytest.raises(InvalidInput, match=r"early_weight: the headings of the template compact"):
+        contrast.check(replace(args, early_weight=1.0, template="deepseek-grm"))
     with pytest.raises(InvalidInput, match=r"rows: .* has no column part; its columns are pool, target"):
         contrast.rows_of(replace(args, balanced_by="part"), 0)
 
@@ -425,7 +427,7 @@ def test_a_score_is_asked_where_its_response_has_been_shown(responses: list[str]
     tokenizer = byte_tokenizer(lines=())
     prompt = encode(tokenizer, render(Request("a question", responses), range(len(responses)), "compact"))
     text = f"Analysis: none.\nScores: \\boxed{{{', '.join(map(str, scores))}}}"
-    asked = contrast.asked_early(tokenizer, prompt, text, 16.0)
+    asked = contrast.asked_early(tokenizer, prompt, text, len(responses), 16.0)
     places = contrast.read_at(tokenizer, prompt, len(responses))
     digits = {place: tokenizer.decode(token) for place, token, _ in asked}
     for some, score in zip(places, scores, strict=True):

@@ -91,14 +91,8 @@ def backbone(args: RecipeArguments) -> tuple[Any, Any, str]:
     return model, tokenizer, args.base
 
 
-def check(args: RecipeArguments, config: TrainingArguments, model: Any) -> None:
-    """Refuse rows that this model, or these arguments, cannot be trained on.
-
-    Raises:
-        InvalidInput: they cannot.
-    """
-    if args.pack_tokens and not shares(model):
-        raise InvalidInput("pack_tokens: this model's attention has windows or a cap; leave it at 0")
+def check(args: RecipeArguments, config: TrainingArguments) -> None:
+    """Refuse settings that no run could use."""
     if args.pack_tokens and config.per_device_train_batch_size != 1:
         raise InvalidInput("pack_tokens: a sequence is a batch; give per_device_train_batch_size 1")
 
@@ -170,8 +164,10 @@ def trainer_of(model: Any, args: RecipeArguments, config: TrainingArguments, tra
 
 def main(args: RecipeArguments, config: TrainingArguments) -> None:
     """Train, calibrate, measure, and leave the meta RM in `output_dir`."""
+    check(args, config)
     model, tokenizer, name = backbone(args)
-    check(args, config, model)
+    if args.pack_tokens and not shares(model):
+        raise InvalidInput("pack_tokens: this model's attention has windows or a cap; leave it at 0")
     if args.store == TOY:
         args.store = str(made_up_store(Path(config.output_dir) / "store"))
     made, left = examples(args.store, tokenizer, max_tokens=args.max_tokens, exclude=excluded_items(args.exclude))

@@ -31,9 +31,10 @@ from modeling_grm.data.tuning import read_dataset
 from modeling_grm.embedded import base_model
 from modeling_grm.generation_grm import encode
 from modeling_grm.packing import PackedTrainer, collate, join, pack
+from modeling_grm.parsing_grm import parse
 from modeling_grm.prompts_grm import render
 from modeling_grm.recipes import go_on, script
-from modeling_grm.types_grm import InvalidInput, Request
+from modeling_grm.types_grm import Completion, InvalidInput, Request
 
 
 @dataclass
@@ -74,6 +75,14 @@ class RecipeArguments:
 VERDICT = re.compile(r": [^:\n]{2,60}, \d+/10\.|=\S+ has \S+ (?:yes|no)\b|\\boxed\{[^}]*\}")
 
 
+def check(args: RecipeArguments) -> None:
+    """Refuse settings that no run could use."""
+    if args.early_weight and args.template != "compact":
+        raise InvalidInput("early_weight: the headings of the template compact are looked for; leave it at 0")
+    if args.shares and not args.balanced_by:
+        raise InvalidInput(f"shares: {args.shares!r} are of a column's values; name the column with balanced_by")
+
+
 def token_weights(text: str, offsets: list[tuple[int, int]], verdict_weight: float) -> list[float]:
     """1 for each token of a judgement, `verdict_weight` for those of its verdicts and scores."""
     spans = [found.span() for found in VERDICT.finditer(text)]
@@ -96,11 +105,11 @@ def read_at(tokenizer: Any, prompt: list[int], n: int) -> list[list[int]]:
     return found[::-1]
 
 
-def asked_early(tokenizer: Any, prompt: list[int], text: str, weight: float) -> list[tuple[int, int, float]]:
+def asked_early(tokenizer: Any, prompt: list[int], text: str, n: int, weight: float) -> list[tuple[int, int, float]]:
     """Each response's score as one digit (9 for 10), where the prompt has just shown the response."""
-    scores = [min(int(score), 9) for score in text.rpartition("\\boxed{")[2].rstrip("}").split(", ")]
-    digits = [tokenizer(str(score), add_special_tokens=False)["input_ids"][-1] for score in scores]
-    places = read_at(tokenizer, prompt, len(scores))
+    scores = parse(Completion(text), range(n)).scores or ()
+    digits = [tokenizer(str(min(score, 9)), add_special_tokens=False)["input_ids"][-1] for score in scores]
+    places = read_at(tokenizer, prompt, n)
     pairs = zip(places, digits, strict=True)
     return [(place, digit, weight / len(some)) for some, digit in pairs for place in some]
 
@@ -112,7 +121,7 @@ def to_features(row: dict[str, Any], tokenizer: Any, args: RecipeArguments) -> d
     text = row["target"]
     target = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
     weights = token_weights(text, target["offset_mapping"], args.verdict_weight)
-    asked = asked_early(tokenizer, prompt, text, args.early_weight) if args.early_weight else []
+    asked = asked_early(tokenizer, prompt, text, request.n, args.early_weight) if args.early_weight else []
     return {
         "asked": asked,
         "input_ids": prompt + target["input_ids"] + [tokenizer.eos_token_id],
@@ -126,12 +135,8 @@ def rows_of(args: RecipeArguments, seed: int) -> list[dict[str, Any]]:
     Raises:
         InvalidInput: `rows` has none.
     """
-    if args.early_weight and args.template != "compact":
-        raise InvalidInput("early_weight: the headings of the template compact are looked for; leave it at 0")
     if args.rows is None:
         return [{**row, "target": row["meta"]["target"]} for row in build(Path(args.data), "train", args.examples)]
-    if args.shares and not args.balanced_by:
-        raise InvalidInput(f"shares: {args.shares!r} are of a column's values; name the column with balanced_by")
     found = read_dataset(args.rows)
     for name in ("target", *filter(None, [args.balanced_by])):
         if name not in found.column_names:
@@ -177,6 +182,7 @@ def build_dataset(args: RecipeArguments, tokenizer: Any, seed: int = 0) -> Datas
 
 def main(args: RecipeArguments, config: TrainingArguments) -> None:
     """Train, and leave the adapter in `output_dir`."""
+    check(args)
     model, tokenizer, name = base_model()
     model.set_attn_implementation("segments")
     dataset = build_dataset(args, tokenizer, config.seed)

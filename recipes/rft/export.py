@@ -12,18 +12,15 @@ adapter (recipes/meta_rm) stands on the merged judge.
 from __future__ import annotations
 
 import argparse
-import json
-import shutil
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
 
 from modeling_grm.configuration_grm import GRMConfig
-from modeling_grm.embedded import HUB_ID, base_model, merge
+from modeling_grm.embedded import HUB_ID, base_model, merge, put_adapter
 from modeling_grm.judged_grm import ADAPTER_FILE
+from modeling_grm.publishing.weights import read_json, write_json
 
 JUDGE = "SmolLM2-135M-GRM"
 SETTINGS = GRMConfig(template="compact", k=8, temperature=0.7, max_new_tokens=512)
@@ -42,10 +39,10 @@ def main() -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     if about.is_file():
         ship(args.adapter, args.out, JUDGE)
-        write(args.out / ADAPTER_FILE, json.loads(about.read_text()) | {"base": JUDGE})
+        write_json(args.out / ADAPTER_FILE, read_json(about) | {"base": JUDGE})
         return
     ship(args.adapter, args.out, HUB_ID)
-    write(args.out / "grm.json", SETTINGS.to_dict())
+    write_json(args.out / "grm.json", SETTINGS.to_dict())
     if args.workspace:
         lay_out(args.out, args.workspace)
 
@@ -55,13 +52,8 @@ def ship(adapter: Path, out: Path, base: str) -> None:
     weights = load_file(adapter / "adapter_model.safetensors")
     small = {name: tensor.to(torch.bfloat16).contiguous() for name, tensor in weights.items()}
     save_file(small, out / "adapter_model.safetensors", metadata={"format": "pt"})
-    config = json.loads((adapter / "adapter_config.json").read_text())
-    write(out / "adapter_config.json", config | {"base_model_name_or_path": base, "inference_mode": True})
-
-
-def write(path: Path, said: Mapping[str, Any]) -> None:
-    """As JSON."""
-    path.write_text(json.dumps(said, indent=2, sort_keys=path.name == "adapter_config.json") + "\n")
+    config = read_json(adapter / "adapter_config.json")
+    write_json(out / "adapter_config.json", config | {"base_model_name_or_path": base, "inference_mode": True})
 
 
 def lay_out(shipped: Path, folder: Path) -> None:
@@ -70,10 +62,7 @@ def lay_out(shipped: Path, folder: Path) -> None:
     model, tokenizer, _ = base
     model.save_pretrained(folder / "base")
     tokenizer.save_pretrained(folder / "base")
-    shutil.copytree(shipped, folder / "adapter", dirs_exist_ok=True)
-    path = folder / "adapter" / "adapter_config.json"
-    config = json.loads(path.read_text()) | {"base_model_name_or_path": str(folder / "base")}
-    write(path, config)
+    put_adapter(shipped, folder / "adapter", folder / "base")
     merge(base, shipped, folder / "merged")
 
 
