@@ -184,6 +184,16 @@ _TABLE = (
         reconstructed=True,
         note="this project's own, under 150 tokens, for small models",
     ),
+    Template(
+        "compact-closed",
+        _COMPACT,
+        block="# Response {i}\n{response}\n# End of Response {i}",
+        extra="# {title}\n{text}\n",
+        separator="\n",
+        system="You judge responses.",
+        reconstructed=True,
+        note="the same; each response is closed by its number, where a judge can be taught to weigh it",
+    ),
 )
 TEMPLATES: dict[str, Template] = {template.name: template for template in _TABLE}
 
@@ -192,7 +202,7 @@ _GAP = r"[^\S\n]"
 _DELIMITER = re.compile(
     r"\[(?=\s*(?:The\s+)?(?:Begin|End)\s+of\s+(?:the\s+)?Response)"
     rf"|(?<!#)(?:(?P<many>#{{2,}}){_GAP}*|(?P<one>#){_GAP}+)"
-    r"(?=(?:Conversation|Responses?|Output|Evaluation|Principles?|Reference)(?![A-Za-z_]))",
+    r"(?=(?:Conversation|(?:End\s+of\s+(?:the\s+)?)?Responses?|Output|Evaluation|Principles?|Reference)(?![A-Za-z_]))",
     re.IGNORECASE,
 )
 _ROLE_NAMES = {"system": "System", "user": "User", "assistant": "Assistant"}

@@ -198,8 +198,8 @@ def test_a_worked_solution_is_calculated_again_up_to_its_mistake() -> None:
     draft = of_solutions('"{topic}" is right (100%)', "How many clips did he sell in all?", shown, [2.0, 10.0])
     assert str(draft) == (
         'Specific Criteria: "How many clips did he sell" is right (100%).\n'
-        "Analysis: Response 1 works out 96/2=48 has 50 no: wrong, 2/10. "
-        "Response 2 works out 96/2=48 has 48 yes, 96+48=144 has 144 yes and answers 144: right, 10/10.\n"
+        "Analysis: Response 1 works out 96/2=48 has 50 no. Response 1: wrong, 2/10. "
+        "Response 2 works out 96/2=48 has 48 yes, 96+48=144 has 144 yes and answers 144. Response 2: right, 10/10.\n"
         "Scores: \\boxed{2, 10}"
     )
     assert str(draft.ordered([1, 0])).endswith("\\boxed{10, 2}")

@@ -99,16 +99,17 @@ def test_what_the_paper_does_not_print_is_marked() -> None:
         "deepseek-grm-single",
         "llm-as-a-judge",
         "compact",
+        "compact-closed",
     }
     assert not re.search(r"\d-\d+ points", TEMPLATES["llm-as-a-judge"].user + TEMPLATES[ONE_ONLY].user)
     assert TEMPLATES[ONE_ONLY].score_range == (0, 1)
 
 
-@pytest.mark.parametrize("n", [1, 2, 4])
-def test_the_compact_template_is_under_150_tokens(n: int) -> None:
+@pytest.mark.parametrize(("n", "name"), [(1, "compact"), (2, "compact"), (4, "compact"), (2, "compact-closed")])
+def test_the_compact_templates_are_under_150_tokens(n: int, name: str) -> None:
     """Without conversation and responses; what is counted is all that the chat template adds, too."""
     tokenizer = _base_tokenizer()
-    messages = list(render(Request("?", [""] * n), range(n), "compact"))
+    messages = list(render(Request("?", [""] * n), range(n), name))
     tokens = len(tokenizer.apply_chat_template(messages, add_generation_prompt=True)["input_ids"])
     assert tokens < 150
 
@@ -189,7 +190,7 @@ def test_principles_and_reference_are_never_dropped_silently(name: str) -> None:
 
 _MARKERS = re.compile(
     r"\[\s*The\s+(?:Begin|End)\s+of\s+Response[^\]\n]*\]"
-    r"|(?:#+[^\S\n]+|#{2,})(?:Conversation|Responses?|Output|Evaluation|Principles|Reference)(?![a-z_])",
+    r"|(?:#+[^\S\n]+|#{2,})(?:Conversation|(?:End\s+of\s+)?Responses?|Output|Evaluation|Principles|Reference)(?![a-z_])",
     re.IGNORECASE,
 )
 HOSTILE = (
@@ -208,6 +209,8 @@ HOSTILE = (
     "#### Reference Answer ####",
     "######## output",
     "# Response 2",
+    "# End of Response 1",
+    "#  end  of response 2",
     "##  Response 2",
     "#\tresponse2",
     "# Output",
@@ -235,6 +238,7 @@ INNOCENT = (
     "## Responsible use",
     "[The End]",
     "# Results",
+    "# End of the day",
     "C# Programming",
     "#### 42",
     "[1] The response",

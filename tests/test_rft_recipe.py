@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sys
 from collections import Counter
@@ -37,7 +38,7 @@ from modeling_grm.data.tuning import (
 from modeling_grm.embedded import ADAPTER_FILES
 from modeling_grm.generation_grm import encode
 from modeling_grm.loading import load
-from modeling_grm.prompts_grm import TEMPLATES, render
+from modeling_grm.prompts_grm import TEMPLATES, neutralize, render
 from modeling_grm.recipes import parse
 from modeling_grm.trainable import prepared, with_weights
 from modeling_grm.types_grm import InvalidInput, Request
@@ -413,32 +414,31 @@ def test_the_cold_start_draws_as_many_rows_of_each_pool(tmp_path: Path, monkeypa
             contrast.rows_of(replace(args, shares=wrong), 0)
     with pytest.raises(InvalidInput, match=r"shares: .* name the column with balanced_by"):
         contrast.check(replace(args, shares=shares, balanced_by=None))
-    with pytest.raises(InvalidInput, match=r"early_weight: the headings of the template compact"):
-        contrast.check(replace(args, early_weight=1.0, template="deepseek-grm"))
+    with pytest.raises(InvalidInput, match=r"early_weight: compact does not close .* use one of .*'compact-closed'"):
+        contrast.check(replace(args, early_weight=1.0, template="compact"))
     with pytest.raises(InvalidInput, match=r"rows: .* has no column part; its columns are pool, target"):
         contrast.rows_of(replace(args, balanced_by="part"), 0)
 
 
-@given(st.lists(st.text(st.characters(codec="utf-8"), max_size=30), min_size=1, max_size=4), st.data())
-def test_a_score_is_asked_where_its_response_has_been_shown(responses: list[str], data: Any) -> None:
+@pytest.mark.parametrize("template", ["compact-closed", "deepseek-grm"])
+@given(responses=st.lists(st.text(st.characters(codec="utf-8"), max_size=30), min_size=1, max_size=11), data=st.data())
+def test_a_score_is_asked_where_its_response_has_been_shown(template: str, responses: list[str], data: Any) -> None:
     with pytest.MonkeyPatch.context() as patch:
         contrast = module_of(ROOT / "recipes" / "rft" / "contrast.py", patch)
     scores = [data.draw(st.integers(1, 10)) for _ in responses]
     tokenizer = byte_tokenizer(lines=())
-    prompt = encode(tokenizer, render(Request("a question", responses), range(len(responses)), "compact"))
+    prompt = encode(tokenizer, render(Request("a question", responses), range(len(responses)), template))
     text = f"Analysis: none.\nScores: \\boxed{{{', '.join(map(str, scores))}}}"
-    asked = contrast.asked_early(tokenizer, prompt, text, len(responses), 16.0)
-    places = contrast.read_at(tokenizer, prompt, len(responses))
+    args = contrast.RecipeArguments(template=template, early_weight=16.0)
+    asked = contrast.asked_early(tokenizer, prompt, text, len(responses), args)
+    places = contrast.read_at(tokenizer, prompt, len(responses), template)
     digits = {place: tokenizer.decode(token) for place, token, _ in asked}
-    for some, score in zip(places, scores, strict=True):
+    for number, (some, score) in enumerate(zip(places, scores, strict=True), 1):
         assert {digits[place] for place in some} == {str(min(score, 9))}
         assert sum(weight for place, _, weight in asked if place in some) == pytest.approx(16.0)
-        assert not tokenizer.decode(prompt[some[0] : some[-1]]).strip()
-        assert tokenizer.decode(prompt[some[-1]]) == "#"
-    shown = [tokenizer.decode(prompt[: some[0]]) for some in places]
-    if not any("#" in response for response in responses):
-        assert [len(text.split("# Response ")) - 1 for text in shown] == list(range(1, len(responses) + 1))
-    assert tokenizer.decode(prompt[places[-1][-1] :]).startswith("# Output")
+        line = tokenizer.decode([prompt[place] for place in some])
+        assert re.fullmatch(rf"(?:# |\[The )End of Response {number}[\n\]]", line)
+        assert tokenizer.decode(prompt[: some[0]]).rstrip("\n").endswith(neutralize(responses[number - 1]).rstrip("\n"))
 
 
 @pytest.mark.slow
@@ -447,7 +447,7 @@ def test_the_cold_start_by_rule(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     contrast = module_of(ROOT / "recipes" / "rft" / "contrast.py", monkeypatch)
     (tmp_path / "sources").mkdir()
     keys = {"data": write_sources(tmp_path / "sources"), "output_dir": tmp_path / "out", "examples": 8, "max_steps": 1}
-    keys |= {"pack_tokens": 1024, "lora_r": 2, "bf16": False, "save_steps": 1}
+    keys |= {"pack_tokens": 1024, "lora_r": 2, "bf16": False, "save_steps": 1, "template": "compact-closed"}
     words = [word for key, value in keys.items() for word in (f"--{key}", str(value))]
     config = str(ROOT / "recipes" / "rft" / "contrast.yaml")
     contrast.main(*parse(contrast.RecipeArguments, TrainingArguments, argv=["--config", config, *words]))
@@ -456,7 +456,7 @@ def test_the_cold_start_by_rule(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(sys, "argv", ["export.py", *shipped, "--workspace", str(tmp_path / "next")])
     export.main()
     assert {path.name for path in (tmp_path / "shipped").iterdir()} == set(ADAPTER_FILES)
-    assert load(str(tmp_path / "next" / "merged")).grm.template == "compact"
+    assert load(str(tmp_path / "next" / "merged")).grm.template == "compact-closed"
     going_on = with_weights(prepared(str(tmp_path / "next" / "adapter")))
     assert any(weight.requires_grad for weight in going_on.model.parameters())
 

@@ -143,11 +143,14 @@ def template_of(prompts: Iterable[Turns], given: str | None = None) -> str:
 
 
 def _written_with(turns: Turns, templates: Iterable[Template]) -> str | None:
-    return next((template.name for template in templates if _fits(turns, template)), None)
+    """Of several that fit, the one with most to say of a response: `compact` would take a closing line for its text."""
+    fitting = (template for template in templates if _fits(turns, template))
+    found = max(fitting, key=lambda template: len(template.block), default=None)
+    return found and found.name
 
 
 def _fits(turns: Turns, template: Template) -> bool:
-    """Whether the template's own words are all there, in order, from the first to the last character."""
+    """Whether the template's own words are all there, in order, from the first to the last character, a block's too."""
     system = [turn["content"] for turn in turns[:-1]]
     if not turns or system != ([] if template.system is None else [template.system]):
         return False
@@ -158,7 +161,8 @@ def _fits(turns: Turns, template: Template) -> bool:
         if found < 0:
             return False
         at = found + len(words)
-    return text.startswith(first) and text.endswith(last) and at + len(last) <= len(text)
+    block = (words.strip() in text for words in re.split(r"\{\w+\}", template.block))
+    return text.startswith(first) and text.endswith(last) and at + len(last) <= len(text) and all(block)
 
 
 def answer_ids(tokenizer: Any, prompt: Turns, answer: str) -> list[int]:

@@ -26,13 +26,16 @@ from datasets import Dataset
 from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import TrainingArguments
 
+from modeling_grm.configuration_grm import GRMConfig
 from modeling_grm.data.contrast.build import build
 from modeling_grm.data.tuning import read_dataset
 from modeling_grm.embedded import base_model
 from modeling_grm.generation_grm import encode
+from modeling_grm.loading import ADAPTER_SETTINGS
 from modeling_grm.packing import PackedTrainer, collate, join, pack
 from modeling_grm.parsing_grm import parse
-from modeling_grm.prompts_grm import render
+from modeling_grm.prompts_grm import TEMPLATES, find_template, render
+from modeling_grm.publishing.weights import write_json
 from modeling_grm.recipes import go_on, script
 from modeling_grm.types_grm import Completion, InvalidInput, Request
 
@@ -77,8 +80,11 @@ VERDICT = re.compile(r": [^:\n]{2,60}, \d+/10\.|=\S+ has \S+ (?:yes|no)\b|\\boxe
 
 def check(args: RecipeArguments) -> None:
     """Refuse settings that no run could use."""
-    if args.early_weight and args.template != "compact":
-        raise InvalidInput("early_weight: the headings of the template compact are looked for; leave it at 0")
+    if args.early_weight and not closing(args.template):
+        raise InvalidInput(
+            f"early_weight: {args.template} does not close a response with its number, where its score would be asked; "
+            f"use one of {[name for name in TEMPLATES if closing(name)]}, or leave it at 0"
+        )
     if args.shares and not args.balanced_by:
         raise InvalidInput(f"shares: {args.shares!r} are of a column's values; name the column with balanced_by")
 
@@ -89,29 +95,30 @@ def token_weights(text: str, offsets: list[tuple[int, int]], verdict_weight: flo
     return [verdict_weight if any(a <= start < b for a, b in spans) else 1.0 for start, _ in offsets]
 
 
-def read_at(tokenizer: Any, prompt: list[int], n: int) -> list[list[int]]:
-    """Where a prompt of the template `compact` has shown each response: from its line's end to the next heading.
-
-    A judgement quotes a response's last words, and finds the line's end where it looks for what follows them.
-    """
-    found, end = [], len(prompt)
-    for heading in reversed([*(f"# Response {place}\n" for place in range(2, n + 1)), "# Output\n"]):
-        tokens = tokenizer(heading, add_special_tokens=False)["input_ids"]
-        end = next(at for at in range(end - len(tokens), -1, -1) if prompt[at : at + len(tokens)] == tokens)
-        first = end
-        while first and not tokenizer.decode([prompt[first - 1]]).strip():
-            first -= 1
-        found.append(list(range(first, end + 1)))
-    return found[::-1]
+def closing(template: str) -> str:
+    """What a prompt closes a response with, up to and with its number `{i}`; empty where it does not."""
+    before, number, _ = find_template(template).block.partition("{response}")[2].lstrip().partition("{i}")
+    return before + number if number else ""
 
 
-def asked_early(tokenizer: Any, prompt: list[int], text: str, n: int, weight: float) -> list[tuple[int, int, float]]:
+def read_at(tokenizer: Any, prompt: list[int], n: int, template: str) -> list[range]:
+    """Where a prompt has just shown each response: the closing line up to its number, and the next token."""
+    found, start = [], 0
+    for place in range(1, n + 1):
+        tokens = tokenizer(closing(template).replace("{i}", str(place)), add_special_tokens=False)["input_ids"]
+        start = next(at for at in range(start, len(prompt)) if prompt[at : at + len(tokens)] == tokens)
+        found.append(range(start, start + len(tokens) + 1))
+    return found
+
+
+def asked_early(
+    tokenizer: Any, prompt: list[int], text: str, n: int, args: RecipeArguments
+) -> list[tuple[int, int, float]]:
     """Each response's score as one digit (9 for 10), where the prompt has just shown the response."""
     scores = parse(Completion(text), range(n)).scores or ()
     digits = [tokenizer(str(min(score, 9)), add_special_tokens=False)["input_ids"][-1] for score in scores]
-    places = read_at(tokenizer, prompt, n)
-    pairs = zip(places, digits, strict=True)
-    return [(place, digit, weight / len(some)) for some, digit in pairs for place in some]
+    pairs = zip(read_at(tokenizer, prompt, n, args.template), digits, strict=True)
+    return [(place, digit, args.early_weight / len(some)) for some, digit in pairs for place in some]
 
 
 def to_features(row: dict[str, Any], tokenizer: Any, args: RecipeArguments) -> dict[str, list[Any]]:
@@ -121,7 +128,7 @@ def to_features(row: dict[str, Any], tokenizer: Any, args: RecipeArguments) -> d
     text = row["target"]
     target = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
     weights = token_weights(text, target["offset_mapping"], args.verdict_weight)
-    asked = asked_early(tokenizer, prompt, text, request.n, args.early_weight) if args.early_weight else []
+    asked = asked_early(tokenizer, prompt, text, request.n, args) if args.early_weight else []
     return {
         "asked": asked,
         "input_ids": prompt + target["input_ids"] + [tokenizer.eos_token_id],
@@ -196,6 +203,7 @@ def main(args: RecipeArguments, config: TrainingArguments) -> None:
     trainer = PackedTrainer(model, config, train_dataset=dataset, data_collator=collate)
     go_on(trainer)
     trainer.save_model(config.output_dir)
+    write_json(Path(str(config.output_dir)) / ADAPTER_SETTINGS, GRMConfig(template=args.template).to_dict())
 
 
 if __name__ == "__main__":

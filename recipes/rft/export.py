@@ -20,10 +20,11 @@ from safetensors.torch import load_file, save_file
 from modeling_grm.configuration_grm import GRMConfig
 from modeling_grm.embedded import HUB_ID, base_model, merge, put_adapter
 from modeling_grm.judged_grm import ADAPTER_FILE
+from modeling_grm.loading import ADAPTER_SETTINGS
 from modeling_grm.publishing.weights import read_json, write_json
 
 JUDGE = "SmolLM2-135M-GRM"
-SETTINGS = GRMConfig(template="compact", k=8, temperature=0.7, max_new_tokens=512)
+SETTINGS = {"k": 8, "temperature": 0.7, "max_new_tokens": 512}  # beside the template that it was trained on
 
 
 def main() -> None:
@@ -42,7 +43,8 @@ def main() -> None:
         write_json(args.out / ADAPTER_FILE, read_json(about) | {"base": JUDGE})
         return
     ship(args.adapter, args.out, HUB_ID)
-    write_json(args.out / "grm.json", SETTINGS.to_dict())
+    trained = GRMConfig.from_dict(read_json(args.adapter / ADAPTER_SETTINGS))
+    write_json(args.out / ADAPTER_SETTINGS, trained.override(**SETTINGS).to_dict())
     if args.workspace:
         lay_out(args.out, args.workspace)
 

@@ -1,12 +1,13 @@
 """What the judge should write for an item: criteria that fit the query, an analysis that names the defect, scores.
 
     Specific Criteria: relevance to "how to cook t-bone in the" (50%), completeness (30%), clarity (20%).
-    Analysis: Response 1 starts "Preheat your oven" and ends "for five minutes.": good, 9/10. Response 2 starts ...
+    Analysis: Response 1 starts "Preheat your oven" and ends "for five minutes.". Response 1: good, 9/10. Response 2 ...
     Scores: \\boxed{9, 1}
 
-Each verdict stands behind a quote of the response's start and end, so that it can be read off the text nearby; each
-score stands behind its verdict, so that the last line only has to repeat it. Trained without that, a small model wrote
-fitting verdicts and unrelated scores.
+Each verdict stands behind a quote of the response's start and end, so that it can be read off the text nearby, and
+right behind the response's number, with which a prompt closes a response (template `compact-closed`); each score stands
+behind its verdict, so that the last line only has to repeat it. Trained without the last, a small model wrote fitting
+verdicts and unrelated scores; without the number, fitting verdicts of the other response.
 """
 
 from __future__ import annotations
@@ -111,15 +112,16 @@ def _described(candidate: Candidate) -> str:
     return description(candidate.text)
 
 
-def judgement(criteria: str, said: Sequence[str], scores: Sequence[int]) -> str:
+def judgement(criteria: str, said: Sequence[tuple[str, str]], scores: Sequence[int]) -> str:
     """The whole judgement, three lines; `said` has of each response what is seen in it and a verdict."""
-    pairs = zip(said, scores, strict=True)
-    analysis = " ".join(f"Response {place} {text}, {score}/10." for place, (text, score) in enumerate(pairs, 1))
+    pairs = enumerate(zip(said, scores, strict=True), 1)
+    parts = (f"Response {i} {seen}. Response {i}: {verdict}, {score}/10." for i, ((seen, verdict), score) in pairs)
+    analysis = " ".join(parts)
     return f"Specific Criteria: {criteria}.\nAnalysis: {analysis}\nScores: \\boxed{{{', '.join(map(str, scores))}}}"
 
 
 def target_text(candidates: Sequence[Candidate], kind: str, last_turn: str, rule: str, rng: random.Random) -> str:
     """The judgement of an item's responses, in the order given."""
     criteria = rng.choice(_CRITERIA[kind]).format(topic=topic_of(last_turn), rule=rule)
-    said = [f"{_described(candidate)}: {verdict(candidate, kind)}" for candidate in candidates]
+    said = [(_described(candidate), verdict(candidate, kind)) for candidate in candidates]
     return judgement(criteria, said, [score(candidate, kind) for candidate in candidates])

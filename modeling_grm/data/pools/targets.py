@@ -22,7 +22,7 @@ class Draft:
     """A judgement whose responses may still change places; `str` writes it out."""
 
     criteria: str
-    said: tuple[str, ...]
+    said: tuple[tuple[str, str], ...]
     scores: tuple[int, ...]
 
     def __str__(self) -> str:
@@ -33,10 +33,10 @@ class Draft:
         return Draft(self.criteria, tuple(self.said[at] for at in order), tuple(self.scores[at] for at in order))
 
 
-def checked(worked: Worked) -> str:
+def checked(worked: Worked) -> tuple[str, str]:
     """Its calculations, and what follows from them."""
     right = all(check.agrees for check in worked.checks)
-    return f"{works_out(worked.checks, worked.answer)}: {'right' if right else 'wrong'}"
+    return works_out(worked.checks, worked.answer), "right" if right else "wrong"
 
 
 def of_solutions(criteria: str, asked: str, solutions: Sequence[Worked], labels: Sequence[float]) -> Draft | None:
@@ -50,5 +50,5 @@ def of_preference(criteria: str, asked: str, responses: Sequence[str], labels: S
     """Of responses by their rank; the higher label is the better one, and equal ones share a rank."""
     ranks = [RANKED[min(sum(other > label for other in set(labels)), len(RANKED) - 1)] for label in labels]
     pairs = zip(responses, ranks, strict=True)
-    said = tuple(f"{description(text)}: {phrase}" for text, (phrase, _) in pairs)
+    said = tuple((description(text), phrase) for text, (phrase, _) in pairs)
     return Draft(criteria.format(topic=topic_of(asked)), said, tuple(score for _, score in ranks))
