@@ -146,7 +146,7 @@ def _written_with(turns: Turns, templates: Iterable[Template]) -> str | None:
     """Of several that fit, the one with most to say of a response: `compact` would take a closing line for its text."""
     fitting = (template for template in templates if _fits(turns, template))
     found = max(fitting, key=lambda template: len(template.block), default=None)
-    return found and found.name
+    return found.name if found else None
 
 
 def _fits(turns: Turns, template: Template) -> bool:

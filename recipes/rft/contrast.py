@@ -50,7 +50,7 @@ class RecipeArguments:
             learned instead of a contrast set built from `data`.
         examples: how many training rows to build, or to draw.
         balanced_by: a column of `rows`, of whose values equally many rows are drawn (fewer where there are fewer).
-        shares: how many rows of each value instead, as `VALUE=WEIGHT`.
+        shares: how many rows of each value instead, as `VALUE=WEIGHT`; 0 leaves it out.
         template: prompt template of the judge.
         max_tokens: longer examples are left out.
         pack_tokens: tokens of one packed row, which is one step's batch.
@@ -165,12 +165,12 @@ def weights_of(args: RecipeArguments, groups: Mapping[Any, Any]) -> dict[Any, fl
     """Of each value of `balanced_by`.
 
     Raises:
-        InvalidInput: shares that do not name each value once with a number above 0.
+        InvalidInput: shares that do not name each value once with a number, or are all 0.
     """
     if not args.shares:
         return dict.fromkeys(groups, 1.0)
     said = dict(share.split("=", 1) for share in args.shares if re.fullmatch(r"[^=]+=\d+(?:\.\d+)?", share))
-    if set(said) != set(map(str, groups)) or not all(float(weight) > 0 for weight in said.values()):
+    if set(said) != set(map(str, groups)) or not any(map(float, said.values())):
         raise InvalidInput(
             f"shares: {args.shares!r} is not usable; give VALUE=WEIGHT for each of {sorted(map(str, groups))}"
         )
