@@ -28,6 +28,14 @@ EQUAL = 1e-9  # credits nearer than that are equal
 ALL = "all"
 
 
+def credit(scores: Sequence[float] | None, best: int) -> float:
+    """1 where `best` has the highest score alone, 1/m in an m-way tie at the top, 0 else or without scores."""
+    if scores is None:
+        return 0.0
+    top = [place for place, score in enumerate(scores) if score == max(scores)]
+    return 1 / len(top) if best in top else 0.0
+
+
 def paired(a: Credits, b: Credits, items: Sequence[str], *, resamples: int = 1000, seed: int = 0) -> dict[str, Any]:
     """Two judges' accuracy on the same items, and their difference B - A.
 

@@ -410,7 +410,7 @@ def test_the_cold_start_draws_as_many_rows_of_each_pool(tmp_path: Path, monkeypa
     drawn = contrast.rows_of(replace(args, shares=shares), 0)
     assert Counter(row["pool"] for row in drawn) == {"contrast": 18, "human": 3, "verifiable": 3}
     drawn = contrast.rows_of(replace(args, shares=["contrast=6", "human=0", "verifiable=1"]), 0)
-    assert Counter(row["pool"] for row in drawn) == {"contrast": 20, "verifiable": 3}
+    assert Counter(row["pool"] for row in drawn) == {"contrast": 21, "verifiable": 3}
     nothing = [f"{pool}=0" for pool in ("contrast", "human", "verifiable")]
     for wrong in (["contrast=6"], [*shares, "x=1"], nothing, ["contrast", *shares[1:]]):
         with pytest.raises(InvalidInput, match=r"shares: .* give VALUE=WEIGHT for each of \['contrast', 'human'"):

@@ -14,9 +14,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from contrast import credit, interval
+from contrast import interval
 
 from modeling_grm.loading import load
+from modeling_grm.pairing import credit
 from modeling_grm.rows import Row, read_rows
 
 

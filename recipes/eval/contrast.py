@@ -18,20 +18,13 @@ from typing import Any
 
 from modeling_grm.bootstrap import wilson
 from modeling_grm.loading import load
+from modeling_grm.pairing import credit
 
 HEURISTICS: dict[str, Callable[[dict[str, Any]], list[float]]] = {
     "longest": lambda row: [len(text.split()) for text in row["responses"]],
     "shortest": lambda row: [-len(text.split()) for text in row["responses"]],
     "first": lambda row: [-place for place in range(len(row["responses"]))],
 }
-
-
-def credit(scores: Sequence[float] | None, best: int) -> float:
-    """1 where `best` has the highest score alone, 1/m in an m-way tie at the top, 0 else or without scores."""
-    if scores is None:
-        return 0.0
-    top = [place for place, score in enumerate(scores) if score == max(scores)]
-    return 1 / len(top) if best in top else 0.0
 
 
 def interval(values: Sequence[float]) -> list[float]:

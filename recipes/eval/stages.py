@@ -24,7 +24,7 @@ from modeling_grm.benchmarks.base import Item
 from modeling_grm.bias import position_bias
 from modeling_grm.bootstrap import intervals
 from modeling_grm.data.sources import read_records
-from modeling_grm.pairing import item_credits, paired
+from modeling_grm.pairing import credit, item_credits, paired
 from modeling_grm.reports import HEURISTICS
 from modeling_grm.runs import COLUMNS, Group, Runs, load_runs
 from modeling_grm.subsets import subsets
@@ -116,13 +116,7 @@ class Measured:
         asked = {key: row for key, row in self.rows.items() if len(row["labels"]) > 1}
         items = [Item(key, Request(row["conversation"], row["responses"]), row["pool"]) for key, row in asked.items()]
         answers = zip(asked.items(), judge(items), strict=True)
-        return {key: credit(answer.scores or (), row["labels"]) for (key, row), answer in answers}
-
-
-def credit(scores: Sequence[float], labels: Sequence[float]) -> float:
-    """1 where the highest label has the highest score alone, 1/m in an m-way tie for it, 0 else or without scores."""
-    top = [at for at, score in enumerate(scores) if score == max(scores)]
-    return float(labels.index(max(labels)) in top) / max(1, len(top))
+        return {key: credit(answer.scores, row["labels"].index(max(row["labels"]))) for (key, row), answer in answers}
 
 
 def share(credits: Credits, items: Sequence[str]) -> dict[str, Any] | None:
