@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .types_grm import InvalidInput, Request
 
@@ -142,6 +142,16 @@ class Template:
     note: str = ""
 
 
+_SMALL = Template(
+    "compact",
+    _COMPACT,
+    block="# Response {i}\n{response}",
+    extra="# {title}\n{text}\n",
+    separator="\n",
+    system="You judge responses.",
+    reconstructed=True,
+    note="this project's own, under 150 tokens, for small models",
+)
 _TABLE = (
     Template(
         "deepseek-grm",
@@ -174,24 +184,11 @@ _TABLE = (
         score_range=None,
         note="the meta RM's input; the critique follows as the assistant's turn",
     ),
-    Template(
-        "compact",
-        _COMPACT,
-        block="# Response {i}\n{response}",
-        extra="# {title}\n{text}\n",
-        separator="\n",
-        system="You judge responses.",
-        reconstructed=True,
-        note="this project's own, under 150 tokens, for small models",
-    ),
-    Template(
-        "compact-closed",
-        _COMPACT,
+    _SMALL,
+    replace(
+        _SMALL,
+        name="compact-closed",
         block="# Response {i}\n{response}\n# End of Response {i}",
-        extra="# {title}\n{text}\n",
-        separator="\n",
-        system="You judge responses.",
-        reconstructed=True,
         note="the same; each response is closed by its number, where a judge can be taught to weigh it",
     ),
 )

@@ -42,8 +42,8 @@ def main() -> None:
         ship(args.adapter, args.out, JUDGE)
         write_json(args.out / ADAPTER_FILE, read_json(about) | {"base": JUDGE})
         return
-    ship(args.adapter, args.out, HUB_ID)
     trained = GRMConfig.from_dict(read_json(args.adapter / ADAPTER_SETTINGS))
+    ship(args.adapter, args.out, HUB_ID)
     write_json(args.out / ADAPTER_SETTINGS, trained.override(**SETTINGS).to_dict())
     if args.workspace:
         lay_out(args.out, args.workspace)
