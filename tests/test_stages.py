@@ -18,6 +18,7 @@ from recipe_scripts import module_of
 from stores import run
 
 from modeling_grm.baselines import make
+from modeling_grm.publishing.measured import found_in
 from modeling_grm.types_grm import Completion, InvalidInput, Prompt, Request
 
 EVAL = ROOT / "recipes" / "eval"
@@ -57,6 +58,7 @@ def measured_rows(count: int = 40) -> list[dict[str, Any]]:
             "id": f"row-{at}",
             "pool": POOLS[at % 3],
             "source": "made",
+            "subset": "off_topic" if at % 3 == 0 else "made",
             "strength": "subtle" if at % 3 == 0 else None,
             "conversation": [{"role": "user", "content": f"Question {at}?"}],
             "responses": ["one two", "three four five six", "seven"][: 1 + at % 4 % 3],
@@ -81,16 +83,16 @@ def test_stages_are_told_apart_by_pool(stages: ModuleType, stores: dict[str, Pat
     for name, near in (("before", 0.5), ("after", 0.8)):
         parts = said["stages"][name]["parts"]
         assert said["stages"][name]["readable"] == 1
-        assert parts["all"]["voting@1"]["share"] == pytest.approx(near, abs=0.12)
+        assert parts["all"]["voting@1"]["value"] == pytest.approx(near, abs=0.12)
         assert sum(parts[pool]["voting@1"]["items"] for pool in POOLS) == 40
-        assert parts["contrast: subtle"] == parts["contrast"]
+        assert parts["contrast: subtle"] == parts["contrast"] == parts["defect: off topic"]
         assert parts["human: made"] == parts["human"]
     gain = said["gains"]["after - before, Voting@1"]["all"]
-    once = [said["stages"][name]["parts"]["all"]["voting@1"]["share"] for name in ("before", "after")]
+    once = [said["stages"][name]["parts"]["all"]["voting@1"]["value"] for name in ("before", "after")]
     assert gain["difference"] == pytest.approx(once[1] - once[0])
     assert gain["low"] <= gain["difference"] <= gain["high"]
     assert said["gains"]["after: Voting@4 - Voting@1"]["all"]["difference"] > 0
-    assert said["gains"]["after: Voting@4 - shortest"]["human"]["a"] == said["baselines"]["shortest"]["human"]["share"]
+    assert said["gains"]["after: Voting@4 - shortest"]["human"]["a"] == said["baselines"]["shortest"]["human"]["value"]
     assert not any("meta" in name or "greedy" in name for name in said["gains"])
     assert said["baselines"]["shortest"]["all"]["items"] == sum(len(row["responses"]) > 1 for row in measured_rows())
 
@@ -130,6 +132,27 @@ def test_the_command_prints_tables(
     stages.main()
     assert "| after - before, Voting@1 |" in capsys.readouterr().out
     assert json.loads((tmp_path / "said.json").read_text())["rows"] == 40
+
+
+def test_a_report_has_the_last_stage_alone(stages: ModuleType, stores: dict[str, Path]) -> None:
+    said = stages.report(stages.figures(stages.Measured(measured_rows(), stores), {"shortest": make("shortest")}))
+    assert (said["stage"], said["k"], said["temperature"]) == ("after", 4, "0.5")
+    assert set(said["judge"]["all"]) == {"voting@1", "voting@4"}
+    assert set(said["baselines"]["shortest"]) == set(stages.POOLS)
+    assert found_in(said, "report").figures[0].name == "judge: all: voting@1"
+    assert stages.summary(said).splitlines()[2].startswith("| **all** | 40 |")
+
+
+def test_no_interval_is_a_point(stages: ModuleType) -> None:
+    said = stages.share({"a": 1.0, "b": 1.0, "c": 1.0}, ["a", "b", "c"])
+    assert said["low"] == pytest.approx(0.4385, abs=1e-3)
+    assert (said["value"], said["high"]) == (1, 1)
+
+
+def test_the_readme_says_what_was_measured(stages: ModuleType) -> None:
+    said = json.loads((EVAL / "report.json").read_text(encoding="utf-8"))
+    shown = (ROOT / "README.md").read_text(encoding="utf-8").split("<!-- judge -->")[1]
+    assert shown.strip() == stages.summary(said)
 
 
 def _row(at: int, labels: list[float]) -> dict[str, Any]:

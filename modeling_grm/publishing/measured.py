@@ -3,7 +3,7 @@
     {"pairs": {"items": 400, "accuracy": 0.906, "ci95": [0.874, 0.931]}, "model": "embedded", "k": 8}
     -> Figure("pairs", 0.906, 0.874, 0.931, 400), how {"model": "embedded", "k": 8}
 
-Reads what `grm bench`, `recipes/eval/contrast.py` and `recipes/meta_rm/train.py` write. Knows nothing about cards.
+Reads what `grm bench`, `recipes/eval/stages.py` and `recipes/meta_rm/train.py` write. Knows nothing about cards.
 """
 
 from __future__ import annotations

@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from contrast import interval
-
+from modeling_grm.bootstrap import wilson
 from modeling_grm.loading import load
 from modeling_grm.pairing import credit
 from modeling_grm.rows import Row, read_rows
@@ -25,6 +25,11 @@ def labelled(path: Path, limit: int) -> list[Row]:
     """The first rows of more than one response with a labelled best."""
     rows = (row for row in read_rows(path) if isinstance(row, Row) and isinstance(row.best, int) and row.request.n > 1)
     return [row for row, _ in zip(rows, range(limit), strict=False)]
+
+
+def interval(values: Sequence[float]) -> list[float]:
+    """95% Wilson interval of a share."""
+    return [round(end, 3) for end in wilson(sum(values) / len(values), len(values))]
 
 
 def figures(rows: list[Row], results: list[dict[str, Any]]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
     grm score rows.jsonl.gz --model CHECKPOINT --k 8 --temperature 0.5 --store runs/stages/rft      (one for each)
     python recipes/eval/stages.py rows.jsonl.gz base=runs/stages/base rft=runs/stages/rft --scalar runs/scalar
+    python recipes/eval/stages.py rows.jsonl.gz rft=runs/stages/rft --report recipes/eval/report.json
 
 The stores come in the order of the stages. Voting@1 is the mean over all samples of an item, Voting@k over subsets of
 them. Of several responses a tie of m for the best counts 1/m; a single response is judged right where a score of 7 or
@@ -22,13 +23,13 @@ import numpy as np
 from modeling_grm.baselines import Baseline, make
 from modeling_grm.benchmarks.base import Item
 from modeling_grm.bias import position_bias
-from modeling_grm.bootstrap import intervals
+from modeling_grm.bootstrap import intervals, wilson
 from modeling_grm.data.sources import read_records
 from modeling_grm.pairing import credit, item_credits, paired
 from modeling_grm.reports import HEURISTICS
 from modeling_grm.runs import COLUMNS, Group, Runs, load_runs
 from modeling_grm.subsets import subsets
-from modeling_grm.trajectories import read
+from modeling_grm.trajectories import read, settings_in
 from modeling_grm.types_grm import InvalidInput, Request
 from modeling_grm.voting_grm import item_hash
 
@@ -38,6 +39,7 @@ GOOD_FROM = 7
 NEAR = 0.1
 """Responses whose lengths in words differ by less than this share of the longer one."""
 GREEDY = "greedy"
+POOLS = ("all", "contrast", "verifiable", "human")
 META_RULES = ("meta_topk", "meta_soft", "random_topk", "length_topk")
 
 
@@ -59,6 +61,11 @@ def single_credits(groups: Sequence[Group], k: int, labels: Mapping[str, float])
     return found
 
 
+def temperature(store: Path) -> str:
+    """At which its samples were drawn; several where it has several."""
+    return ", ".join(map(str, sorted({float(settings["temperature"]) for settings in settings_in(store).values()})))
+
+
 class Measured:
     """The rows by their hash, and each stage's samples.
 
@@ -75,6 +82,7 @@ class Measured:
         self.stages = tuple(stores)
         every = {**stores, **({GREEDY: greedy} if greedy else {})}
         self.runs = {name: load_runs(read(store, COLUMNS)) for name, store in every.items()}
+        self.temperatures = {name: temperature(store) for name, store in every.items()}
         self.singles = {key: row["labels"][0] for key, row in self.rows.items() if len(row["labels"]) == 1}
         for name, runs in self.runs.items():
             missing = set(self.rows) - {item for group in runs.groups for item in group.items}
@@ -96,11 +104,13 @@ class Measured:
         return group.pick(np.array([item in self.rows for item in group.items], dtype=bool))
 
     def parts(self) -> dict[str, list[str]]:
-        """Name -> items: all, each pool, the contrast pool's strengths, every source, lists of nearly equal lengths."""
+        """Name -> items: all, each pool, the contrast pool's strengths and defects, sources, near lengths."""
         found: dict[str, list[str]] = {"all": sorted(self.rows)}
         for key in found["all"]:
             given = self.rows[key]
             names = [given["pool"], f"{given['pool']}: {given.get('strength') or given['source']}"]
+            if given.get("strength"):
+                names.append(f"defect: {given['subset'].replace('_', ' ')}")
             if self._near(key):
                 names += ["near in length", f"{given['pool']}, near in length"]
             for name in names:
@@ -120,12 +130,14 @@ class Measured:
 
 
 def share(credits: Credits, items: Sequence[str]) -> dict[str, Any] | None:
-    """A mean with its 95% interval over items."""
+    """A mean with its 95% interval over items: by bootstrap, and Wilson's where no item differs from another."""
     values = np.array([[credits[item]] for item in items if item in credits])
     if not len(values):
         return None
-    low, high = intervals(values, np.ones_like(values))
-    return {"items": len(values), "share": float(values.mean()), "low": float(low[0]), "high": float(high[0])}
+    mean = float(values.mean())
+    low, high = (float(end[0]) for end in intervals(values, np.ones_like(values)))
+    low, high = (low, high) if low < high else wilson(mean, len(values))
+    return {"items": len(values), "value": mean, "low": low, "high": high}
 
 
 def gains_of(found: Measured, baselines: Mapping[str, Credits]) -> dict[str, tuple[Credits, Credits]]:
@@ -171,7 +183,14 @@ def _stage(found: Measured, stage: str, parts: Mapping[str, Sequence[str]]) -> d
     ks = [k for k in (1, 2, 4, 8, 16, 32) if k <= most]
     credits = {k: found.credits(stage, k) for k in ks}
     votes = {part: {f"voting@{k}": share(credits[k], items) for k in ks} for part, items in parts.items()}
-    return {"k": most, "readable": float(ok.mean()), "parts": votes, "position": position_bias(runs)["n"].get("2")}
+    position = position_bias(runs)["n"].get("2")
+    return {
+        "k": most,
+        "temperature": found.temperatures[stage],
+        "readable": float(ok.mean()),
+        "parts": votes,
+        "position": position,
+    }
 
 
 def _gain(a: Credits, b: Credits, items: Sequence[str]) -> dict[str, Any] | None:
@@ -198,7 +217,40 @@ def table(said: Mapping[str, Any], wanted: Callable[[str], bool] = lambda part: 
 
 
 def _cell(found: Mapping[str, float] | None) -> str:
-    return f"{found['share']:.3f} ({found['low']:.3f} - {found['high']:.3f})" if found else "-"
+    return f"{found['value']:.3f} ({found['low']:.3f} - {found['high']:.3f})" if found else "-"
+
+
+def report(said: Mapping[str, Any]) -> dict[str, Any]:
+    """The last stage alone, one judgement and the whole vote, beside what needs no judge: what its card says."""
+    name, stage = next((name, stage) for name, stage in reversed(said["stages"].items()) if name != GREEDY)
+    ks = ("voting@1", f"voting@{stage['k']}")
+    parts = {part: {k: votes[k] for k in ks} for part, votes in stage["parts"].items()}
+    pools = {judge: {part: found.get(part) for part in POOLS} for judge, found in said["baselines"].items()}
+    about = {"stage": name, "rows": said["rows"], **{key: stage[key] for key in ("k", "temperature", "readable")}}
+    return {**about, "judge": parts, "baselines": pools, "position": stage["position"]}
+
+
+def summary(found: Mapping[str, Any]) -> str:
+    """A report as the README shows it."""
+    k, others = found["k"], list(found["baselines"])
+    lines = [
+        f"| | rows | one judgement | vote of {k} | 95% interval | {' | '.join(others)} |",
+        "|---" * (5 + len(others)) + "|",
+    ]
+    for part, votes in found["judge"].items():
+        if "near in length" in part:
+            continue
+        vote = votes[f"voting@{k}"]
+        beside = [_two(found["baselines"][name].get(part)) for name in others]
+        ends = f"{vote['low']:.2f} - {vote['high']:.2f}"
+        name = f"**{part}**" if part in POOLS else part
+        cells = [name, str(vote["items"]), _two(votes["voting@1"]), _two(vote), ends, *beside]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _two(found: Mapping[str, float] | None) -> str:
+    return f"{found['value']:.2f}" if found else ""
 
 
 def _points(found: Mapping[str, float] | None) -> str:
@@ -223,6 +275,7 @@ def main() -> None:
     parser.add_argument("--greedy", type=Path, metavar="STORE", help="of the last stage, --k 1 --temperature 0")
     parser.add_argument("--scalar", metavar="MODEL", help="a scalar reward model beside them")
     parser.add_argument("--out", type=Path, default=Path("runs/stages.json"))
+    parser.add_argument("--report", type=Path, help="the last stage alone, for its card and the README")
     args = parser.parse_args()
     judges = {name: make(name) for name in HEURISTICS}
     judges |= {"scalar": make("scalar", model=args.scalar)} if args.scalar else {}
@@ -231,6 +284,9 @@ def main() -> None:
     args.out.write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
     print(table(said, lambda part: ":" not in part))
     print(table(said, lambda part: ":" in part))
+    if args.report:
+        args.report.write_text(json.dumps(report(said), indent=2) + "\n", encoding="utf-8")
+        print(summary(report(said)))
 
 
 if __name__ == "__main__":

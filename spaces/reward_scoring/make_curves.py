@@ -1,6 +1,6 @@
 """curves.json, for the tab "Scaling": accuracy against k, voted anew from stored judgements, without any text.
 
-    python spaces/reward_scoring/make_curves.py                # the embedded judge's, rated by its meta RM
+    python spaces/reward_scoring/make_curves.py                # of recipes/artifacts/meta-rm, rated by a meta RM
     python spaces/reward_scoring/make_curves.py STORE [JUDGE]  # a labelled store of `grm score`, and whose it is
 
 A store that a meta RM has rated (`grm rate`) brings its curves, and one that counts tokens the longest-half control.
@@ -21,8 +21,9 @@ from modeling_grm.trajectories import read
 HERE = Path(__file__).resolve().parent
 STORE = HERE.parent.parent / "recipes" / "artifacts" / "meta-rm" / "rated"
 JUDGE = (
-    "the embedded one, SmolLM2-135M with a LoRA adapter, on 505 unseen pairs, one in five of them a matter of human "
-    "preference. Its meta RM (recipes/meta_rm/smollm2-135m.yaml) does not beat the vote of all yet"
+    "the first embedded one (recipes/artifacts/cold), SmolLM2-135M with a LoRA adapter, on 505 unseen pairs, one in "
+    "five of them a matter of human preference. Its meta RM (recipes/meta_rm/smollm2-135m.yaml) does not beat the vote of all "
+    "yet"
 )
 ALWAYS = ("sum", "majority", "random_topk")
 SHOWN = ("curve", "k", "accuracy", "low", "high")

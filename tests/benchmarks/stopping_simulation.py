@@ -6,9 +6,7 @@
 known exactly; an error is a stop on another best than that one (with a tie, on any). `calibrated`: stored runs, each
 item under thresholds fitted on other items. Real scores are in `tests/data/judge_scores.jsonl.gz`, without texts; where
 they hold fewer than k_max samples an item, a judge fitted to them draws as many as are wanted (`Fitted`), and the
-report says so. To build that file from stored judgements of `recipes/eval/contrast.py`:
-
-    PYTHONPATH=. python tests/benchmarks/stopping_simulation.py --strip runs/contrast/results.jsonl
+report says so.
 
 Prints a table, and JSON with counts and 95% Wilson intervals. Exit status 1 where an error rate is above its delta by
 more than chance explains (three standard errors).
@@ -198,27 +196,10 @@ def _rows(path: Path) -> list[dict[str, Any]]:
 
 
 def read_items(path: Path = SCORES) -> list[Item]:
-    """The scores that `--strip` wrote, items with at least one OK sample."""
+    """A real judge's scores, items with at least one OK sample."""
     rows = _rows(path)
     items = (Item(r["id"], r["best"], r["first"], [s and tuple(s) for s in r["scores"]]) for r in rows)
     return [item for item in items if any(item.samples)]
-
-
-def strip(results: Path, labels: dict[str, int], sink: Path = SCORES) -> int:
-    """Write the scores of stored judgements of two or more responses, without texts; how many items."""
-    rows = [row for row in map(json.loads, results.read_text(encoding="utf-8").splitlines()) if row["id"] in labels]
-    with gzip.GzipFile(sink, "wb", mtime=0) as file:
-        for row in rows:
-            plain = {"id": row["id"], "best": labels[row["id"]], "first": [s["order"][0] for s in row["samples"]],
-                     "scores": [s["scores"] for s in row["samples"]]}  # fmt: skip
-            file.write((json.dumps(plain, separators=(",", ":")) + "\n").encode())
-    return len(rows)
-
-
-def labels_of(path: Path) -> dict[str, int]:
-    """id -> labelled best, of rows with two or more responses."""
-    rows = _rows(path)
-    return {row["id"]: row["best"] for row in rows if len(row["responses"]) > 1}
 
 
 def concentration(groups: Iterable[Sequence[Sample]]) -> float:
@@ -324,12 +305,7 @@ def main() -> int:
     parser.add_argument("--repeats", type=int, default=5, help="ways to hold out the real items")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, help="write the JSON here too")
-    parser.add_argument("--strip", type=Path, help="only write the scores of these stored judgements")
-    parser.add_argument("--labels", type=Path, default=SCORES.with_name("contrast_test.jsonl.gz"))
     asked = parser.parse_args()
-    if asked.strip:
-        print(f"{strip(asked.strip, labels_of(asked.labels))} items in {SCORES}")
-        return 0
     started = time.perf_counter()
     print(f"{'certain: judge':44} delta   items  errors     rate  samples of {K_MAX[0]}, {K_MAX[1]}")
     known = {judge.name: simulate([judge], asked.runs, asked.seed) for judge in JUDGES}
