@@ -22,8 +22,8 @@ HERE = Path(__file__).resolve().parent
 STORE = HERE.parent.parent / "recipes" / "artifacts" / "meta-rm" / "rated"
 JUDGE = (
     "the first embedded one (recipes/artifacts/cold), SmolLM2-135M with a LoRA adapter, on 505 unseen pairs, one in "
-    "five of them a matter of human preference. Its meta RM (recipes/meta_rm/smollm2-135m.yaml) does not beat the vote of all "
-    "yet"
+    "five of them a matter of human preference. Its meta RM (recipes/meta_rm/smollm2-135m.yaml) does not beat "
+    "the vote of all yet"
 )
 ALWAYS = ("sum", "majority", "random_topk")
 SHOWN = ("curve", "k", "accuracy", "low", "high")
