@@ -9,10 +9,12 @@ Needs the whole weights on each process: DDP, or FSDP and ZeRO-3 that gather the
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from hashlib import sha256
 from typing import Any
 
+import torch
 from trl.models import unwrap_model_for_generation
 
 from .generation_grm import TransformersGenerator, encode
@@ -25,6 +27,21 @@ def rollout_seed(seed: int, step: int, process: int, place: int) -> int:
     """The seed of one rollout, in 0..2^31-1."""
     name = f"rollout {seed} {step} {process} {place}"
     return int.from_bytes(sha256(name.encode()).digest()[:8], "big") % SEED_LIMIT
+
+
+def writer(model: Any, bf16: bool) -> Any:
+    """The model that writes the rollouts: itself, or where that is much faster a copy in bfloat16, adapter merged.
+
+    That is on a CPU, with float32 weights and passes in bfloat16: autocast casts every frozen weight anew for each
+    token. The copy's weights are this step's; it lives as long as the rollouts are written.
+    """
+    weight = next(model.parameters())
+    if not bf16 or weight.device.type != "cpu" or weight.dtype != torch.float32:
+        return model
+    copied = copy.deepcopy(model)
+    merged = copied.merge_and_unload() if hasattr(copied, "merge_and_unload") else copied
+    merged.__dict__.pop("forward", None)  # a trainer's, with its autocast and its losses
+    return merged.to(torch.bfloat16)
 
 
 class Rollouts:
@@ -51,7 +68,7 @@ class Rollouts:
         with self._model(trainer) as model:
             training, tokenizer = model.training, trainer.processing_class
             try:
-                made = dict(self._engine(model, tokenizer, trainer.args)(asked))
+                made = dict(self._engine(writer(model, trainer.args.bf16), tokenizer, trainer.args)(asked))
             finally:
                 model.train(training)
         failed = next((made[at].error for at in sorted(made) if made[at].error), None)

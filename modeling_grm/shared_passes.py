@@ -7,12 +7,44 @@ The log-probabilities are TRL's own, up to rounding, for a fraction of the token
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from trl import GRPOTrainer
+from trl.trainer.utils import split_tensor_dict
 
 from .shared_prompts import SHARED, laid_out, plain_model, shares
+
+Batch = dict[str, Any]
+"""Name -> a tensor or list with one entry a row, a figure of the whole batch, or None."""
+
+
+def side_by_side(batches: Sequence[Batch], update: int) -> list[Batch]:
+    """The same rows, those of a prompt beside one another.
+
+    TRL shuffles all rollouts before it cuts them into batches, so that few stand beside others of their prompt. Rows
+    move only among the `update` batches whose gradients are summed up, so the update stays what it was.
+    """
+    found: list[Batch] = []
+    for at in range(0, len(batches), update):
+        some = batches[at : at + update]
+        whole = {name: _joined([batch[name] for batch in some]) for name in some[0]}
+        order = sorted(range(len(whole["prompt_ids"])), key=whole["prompt_ids"].tolist().__getitem__)
+        found += split_tensor_dict({name: _ordered(value, order) for name, value in whole.items()}, len(some))
+    return found
+
+
+def _joined(values: list[Any]) -> Any:
+    if isinstance(values[0], torch.Tensor):
+        return torch.cat(values) if values[0].ndim else values[0]
+    return None if values[0] is None else [one for value in values for one in value]
+
+
+def _ordered(value: Any, order: list[int]) -> Any:
+    if isinstance(value, torch.Tensor):
+        return value[order] if value.ndim else value
+    return None if value is None else [value[row] for row in order]
 
 
 class SharedPasses(GRPOTrainer):
@@ -22,6 +54,14 @@ class SharedPasses(GRPOTrainer):
         super().__init__(model, *args, **kwargs)
         for one in filter(None, (self.model, self.ref_model)):
             plain_model(one).set_attn_implementation(SHARED)
+
+    def _prepare_inputs(self, generation_batch: Any) -> Any:
+        held = self._buffered_inputs
+        inputs = super()._prepare_inputs(generation_batch)
+        if self._buffered_inputs is held:
+            return inputs
+        self._buffered_inputs = side_by_side(self._buffered_inputs, self.args.gradient_accumulation_steps)
+        return self._buffered_inputs[self._step % self.args.steps_per_generation]
 
     def _get_per_token_logps_and_entropies(
         self,

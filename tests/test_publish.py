@@ -33,7 +33,7 @@ from modeling_grm.types_grm import InvalidInput
 
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
 ROOT = Path(__file__).resolve().parent.parent
-CONTRAST = ROOT / "recipes" / "eval" / "report.json"
+STAGES = ROOT / "recipes" / "eval" / "report.json"
 TOKENIZER = {"tokenizer.json", "tokenizer_config.json", "chat_template.jinja"}
 WEIGHTS = {"config.json", "generation_config.json", "model.safetensors"}
 
@@ -137,12 +137,20 @@ def test_a_meta_rms_adapter_is_merged_with_its_head(tmp_path: Path, out: Path) -
     assert model.config.pad_token_id is not None
 
 
+def line_of(part: str, name: str) -> str:
+    """A figure of the embedded judge's report as a card shows it."""
+    found = json.loads(STAGES.read_text(encoding="utf-8"))["judge"][part][name]
+    ends = f"{found['low']:.3f} - {found['high']:.3f}"
+    return f"| judge: {part}: {name} | {found['value']:.3f} | {ends} | {found['items']} |"
+
+
 def test_a_report_becomes_the_cards_table(judge: Path, out: Path) -> None:
-    model_repo(judge, "org/judge", out, Options(report=CONTRAST))
+    model_repo(judge, "org/judge", out, Options(report=STAGES))
     text = (out / "README.md").read_text(encoding="utf-8")
-    assert "| pairs | 0.906 | 0.874 - 0.931 | 400 |" in text
-    assert "| by defect: breaks instruction | 0.512 | 0.363 - 0.659 | 40 |" in text
+    assert line_of("contrast", "voting@8") in text
+    assert line_of("defect: breaks instruction", "voting@1") in text
     assert "- k: 8\n" in text
+    assert "- temperature: 0.5\n" in text
 
 
 def bench_report(partial: bool) -> dict[str, Any]:
@@ -264,7 +272,7 @@ def test_the_embedded_judge_has_a_card(tmp_path: Path, out: Path, monkeypatch: p
     model_repo(Path("modeling_grm/embedded"), "org/smollm2-135m-grm", out)
     text = (out / "README.md").read_text(encoding="utf-8")
     assert "# SmolLM2-135M-GRM" in text
-    assert "| pairs | 0.906 |" in text
+    assert line_of("all", "voting@8") in text
     assert "HuggingFaceTB/SmolLM2-135M-Instruct" in text
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 from types import SimpleNamespace
 
 import pytest
 import torch
 from accelerate import Accelerator
+from peft import LoraConfig, get_peft_model
 
 from modeling_grm.generation_grm import encode
-from modeling_grm.rollouts import Rollouts, rollout_seed
+from modeling_grm.rollouts import Rollouts, rollout_seed, writer
 from modeling_grm.toys import tiny_judge
 from modeling_grm.types_grm import InvalidInput
 
@@ -25,6 +27,7 @@ def trainer(judge, step: int = 0, **changes):
     settings = {
         "seed": 0, "temperature": 1.0, "top_p": 1.0, "top_k": 0, "max_completion_length": 12,
         "ds3_gather_for_generation": True, "gradient_checkpointing_kwargs": None,
+        "bf16": False,
     }  # fmt: skip
     model, tokenizer = judge
     return SimpleNamespace(
@@ -53,6 +56,26 @@ def test_greedy_rollouts_are_generates_own(judge):
     ids = torch.tensor([encode(tokenizer, PROMPTS[0])])
     whole = model.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=12, do_sample=False)
     assert made["completion_ids"][0] == whole[0, ids.shape[1] :].tolist()
+
+
+def test_in_bf16_a_merged_copy_writes_and_the_model_stays_as_it_was(judge):
+    """Greedy, so that what was sampled is what the merged weights say in that dtype."""
+    tokenizer = judge[1]
+    lora = LoraConfig(r=2, target_modules="all-linear", task_type="CAUSAL_LM", init_lora_weights=False)
+    model = get_peft_model(copy.deepcopy(judge[0]), lora)
+    before = {name: weight.clone() for name, weight in model.state_dict().items()}
+    made = Rollouts()(PROMPTS[:1], trainer((model, tokenizer), temperature=0.0, bf16=True))
+    assert all(torch.equal(weight, before[name]) for name, weight in model.state_dict().items())
+    merged = copy.deepcopy(model).merge_and_unload().to(torch.bfloat16)
+    ids = torch.tensor([encode(tokenizer, PROMPTS[0])])
+    whole = merged.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=12, do_sample=False)
+    assert made["completion_ids"][0] == whole[0, ids.shape[1] :].tolist()
+
+
+def test_without_bf16_the_model_itself_writes(judge):
+    assert writer(judge[0], bf16=False) is judge[0]
+    lowered = copy.deepcopy(judge[0]).to(torch.bfloat16)
+    assert writer(lowered, bf16=True) is lowered
 
 
 def test_the_same_step_gives_the_same_rollouts_and_another_step_others(judge):

@@ -16,7 +16,8 @@ from peft import LoraConfig
 from transformers import Gemma2Config, Gemma2ForCausalLM, LlamaForCausalLM, MistralConfig, MistralForCausalLM
 from trl import GRPOConfig, GRPOTrainer
 
-from modeling_grm.shared_passes import SharedPasses, trainer_class
+from modeling_grm import shared_passes
+from modeling_grm.shared_passes import SharedPasses, side_by_side, trainer_class
 from modeling_grm.shared_prompts import STEP, laid_out, shares
 from modeling_grm.toys import tiny_judge, toy_folder
 
@@ -112,6 +113,44 @@ def test_they_are_trls_own_up_to_rounding(
     assert len(grads) == len(our_grads) > 0
     for mine, other in zip(our_grads, grads, strict=True):
         torch.testing.assert_close(mine, other, atol=1e-4, rtol=1e-3)
+
+
+def test_the_rows_of_a_prompt_come_together_within_an_update() -> None:
+    prompts = [2, 1, 2, 3, 1, 2, 1, 1]
+    rows = {"prompt_ids": torch.tensor(prompts)[:, None], "advantages": torch.arange(8.0), "whole": torch.tensor(5)}
+    cut = [
+        {**{name: value[at : at + 2] for name, value in rows.items() if value.ndim}, "whole": rows["whole"],
+         "texts": [f"t{row}" for row in (at, at + 1)], "none": None} for at in range(0, 8, 2)
+    ]  # fmt: skip
+    found = side_by_side(cut, 2)
+    assert [batch["prompt_ids"][:, 0].tolist() for batch in found] == [[1, 2], [2, 3], [1, 1], [1, 2]]
+    assert [batch["advantages"].tolist() for batch in found] == [[1, 0], [2, 3], [4, 6], [7, 5]]
+    assert [batch["texts"] for batch in found] == [["t1", "t0"], ["t2", "t3"], ["t4", "t6"], ["t7", "t5"]]
+    assert all(batch["none"] is None and batch["whole"] == 5 for batch in found)
+
+
+def test_training_reads_each_prompt_once(tmp_path: Path, judge: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """TRL shuffles the rollouts; each batch still has whole groups."""
+    model, tokenizer = judge
+    seen: list[list[list[int]]] = []
+
+    def watched(prompts: Any, rollouts: Any) -> Any:
+        seen.append(prompts)
+        return laid_out(prompts, rollouts)
+
+    monkeypatch.setattr(shared_passes, "laid_out", watched)
+    config = GRPOConfig(
+        output_dir=str(tmp_path), use_cpu=True, report_to="none", beta=0.0, num_generations=4, max_steps=2,
+        per_device_train_batch_size=4, gradient_accumulation_steps=4, bf16=False, max_completion_length=4,
+        gradient_checkpointing=False, save_strategy="no",
+    )  # fmt: skip
+    rows = Dataset.from_list([{"prompt": [{"role": "user", "content": f"Judge {at}"}]} for at in range(8)])
+    SharedPasses(
+        model=model, reward_funcs=[lambda completions, **_: [float(len(str(one))) for one in completions]],
+        args=config, train_dataset=rows, processing_class=tokenizer,
+    ).train()  # fmt: skip
+    assert len(seen) == 8
+    assert all(len(prompts) == 4 and len(set(map(tuple, prompts))) == 1 for prompts in seen)
 
 
 def test_a_reference_model_has_no_entropies(tmp_path: Path, judge: Any) -> None:

@@ -143,7 +143,7 @@ def test_the_pipeline_scores_over_http(server: Served) -> None:
 
 
 def _shown(order: list[int]) -> Any:
-    return render(EGG, order, "compact")
+    return render(EGG, order, "compact-closed")  # the embedded judge's own
 
 
 # ---------------------------------------------------------------------- the same ids
