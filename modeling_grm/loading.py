@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import timeit
+import warnings
 from collections.abc import Callable
 from inspect import signature
 from pathlib import Path
@@ -20,7 +21,7 @@ from .embedded import embedded_judge
 from .generation_grm import check_tokenizer, context_length
 from .known_grm import origin_of, settings_of
 from .meta_rm_grm import MetaRM, described
-from .pipeline_grm import RewardScoringPipeline, check_kind
+from .pipeline_grm import ADAPTER_ASKED, RewardScoringPipeline, check_kind
 from .types_grm import InvalidInput
 
 DTYPES = ("float32", "bfloat16", "float16")
@@ -153,8 +154,12 @@ def load(
     if isinstance(settings.get("meta_model"), (str, Path)):
         described(str(settings["meta_model"]))
     task: Any = "reward-scoring"
-    pipe = pipeline(task, pipeline_class=RewardScoringPipeline, **ENGINES[backend](model, **options), **settings)
+    made = ENGINES[backend](model, **options)
     own = _adapter_settings(model) if model and backend == "transformers" else None
+    with warnings.catch_warnings():
+        if own is not None:
+            warnings.filterwarnings("ignore", message=ADAPTER_ASKED)
+        pipe = pipeline(task, pipeline_class=RewardScoringPipeline, **made, **settings)
     pipe.grm = settings_of(str(model), own) if own is not None else pipe.grm
     return pipe
 

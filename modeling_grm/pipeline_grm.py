@@ -6,6 +6,7 @@ itself is `scoring_grm.score`.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
@@ -25,6 +26,7 @@ from .rules_grm import default_k_meta, find_rule
 from .scoring_grm import Generate, Rate, score, score_range, stopping_of
 from .types_grm import InvalidInput, Request, RewardResult
 
+ADAPTER_ASKED = "model: an adapter is asked with"
 SETTINGS = (
     *("k", "k_max", "delta", "rule", "k_meta", "quorum", "min_confidence"),
     *("temperature", "top_p", "top_k", "max_new_tokens", "template", "truncation", "constrain"),
@@ -141,12 +143,23 @@ class RewardScoringPipeline(Pipeline):
         self.tokenizer = self.tokenizer or getattr(self.model, "tokenizer", None)
         check_kind(self.model.config)
         self.grm = settings_of(getattr(self.model, "name_or_path", ""), getattr(self.model.config, "grm", None))
+        self._warn_of_an_adapter()
         self._metas: dict[str, Any] = {}
         config = self._config(self._forward_params)  # refuses settings that no call could use
         if "meta_model" in self._forward_params:
             self._rate(config, self._forward_params)
         if not self._counts_elsewhere:
             check_tokenizer(self.tokenizer)  # refuses one without a chat template
+
+    def _warn_of_an_adapter(self) -> None:
+        """`pipeline()` loads an adapter onto its base, and knows nothing of the settings beside it."""
+        adapted = getattr(self.model, "_hf_peft_config_loaded", False)
+        if adapted and getattr(self.model.config, "grm", None) is None and "template" not in self._forward_params:
+            warnings.warn(
+                f"{ADAPTER_ASKED} {self.grm.template}, as its base says nothing else and pipeline() does "
+                "not read its grm.json; modeling_grm.loading.load(model) does, or give template=",
+                stacklevel=3,
+            )
 
     @property
     def _counts_elsewhere(self) -> bool:

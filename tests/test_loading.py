@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import warnings
 from pathlib import Path
 from typing import Any
 
 import pytest
 from peft import LoraConfig, get_peft_model
 from tiny import tiny_model, tiny_tokenizer
+from transformers import pipeline
 
 from modeling_grm.loading import describe, load
+from modeling_grm.pipeline_grm import ADAPTER_ASKED
 from modeling_grm.types_grm import InvalidInput
 
 ASKED = ("w1 w2", ["w3", "w4 w5"])
@@ -44,8 +47,24 @@ def test_an_adapter_finds_its_base(checkpoint: Path, tmp_path: Path) -> None:
     assert pipe(*ASKED, **SETTINGS)["k"] == 2
     assert describe(str(tmp_path / "adapter"))["context_tokens"] == 256
     assert pipe.configuration().k == 3  # its base's
-    (tmp_path / "adapter" / "grm.json").write_text(json.dumps({"template": "compact", "k": 5}))
+    (tmp_path / "adapter" / "grm.json").write_text(json.dumps({"template": "compact-closed", "k": 5}))
     assert load(str(tmp_path / "adapter")).configuration().k == describe(str(tmp_path / "adapter"))["k"] == 5
+
+
+def test_a_bare_pipeline_warns_that_it_does_not_know_an_adapters_template(tmp_path: Path) -> None:
+    tiny_model().save_pretrained(tmp_path / "base")
+    tiny_tokenizer().save_pretrained(tmp_path / "base")
+    model = get_peft_model(tiny_model(), LoraConfig(r=2, target_modules="all-linear"))
+    model.peft_config["default"].base_model_name_or_path = str(tmp_path / "base")
+    model.save_pretrained(tmp_path / "adapter")
+    (tmp_path / "adapter" / "grm.json").write_text(json.dumps({"template": "compact"}))
+    task: Any = "reward-scoring"
+    with pytest.warns(UserWarning, match=r"asked with deepseek-grm, .*loading.load\(model\) does"):
+        pipeline(task, model=str(tmp_path / "adapter"))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message=ADAPTER_ASKED)
+        pipeline(task, model=str(tmp_path / "adapter"), template="compact")
+        assert load(str(tmp_path / "adapter")).configuration().template == "compact"
 
 
 def test_refused_before_the_weights(checkpoint: Path, tmp_path: Path) -> None:
