@@ -33,14 +33,15 @@ def writer(model: Any, bf16: bool) -> Any:
     """The model that writes the rollouts: itself, or where that is much faster a copy in bfloat16, adapter merged.
 
     That is on a CPU, with float32 weights and passes in bfloat16: autocast casts every frozen weight anew for each
-    token. The copy's weights are this step's; it lives as long as the rollouts are written.
+    token. The copy has this step's weights, rounded as they are wherever the judge is used in bfloat16, and lives as
+    long as the rollouts are written.
     """
     weight = next(model.parameters())
     if not bf16 or weight.device.type != "cpu" or weight.dtype != torch.float32:
         return model
     copied = copy.deepcopy(model)
     merged = copied.merge_and_unload() if hasattr(copied, "merge_and_unload") else copied
-    merged.__dict__.pop("forward", None)  # a trainer's, with its autocast and its losses
+    merged.__dict__.pop("forward", None)  # a trainer's, which is bound to the model that was copied
     return merged.to(torch.bfloat16)
 
 

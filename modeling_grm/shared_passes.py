@@ -24,7 +24,8 @@ def side_by_side(batches: Sequence[Batch], update: int) -> list[Batch]:
     """The same rows, those of a prompt beside one another.
 
     TRL shuffles all rollouts before it cuts them into batches, so that few stand beside others of their prompt. Rows
-    move only among the `update` batches whose gradients are summed up, so the update stays what it was.
+    move only among the `update` batches whose gradients are summed up, so an update stays what it was where its loss is
+    a mean over rows, or over all their tokens.
     """
     found: list[Batch] = []
     for at in range(0, len(batches), update):
@@ -58,10 +59,11 @@ class SharedPasses(GRPOTrainer):
     def _prepare_inputs(self, generation_batch: Any) -> Any:
         held = self._buffered_inputs
         inputs = super()._prepare_inputs(generation_batch)
-        if self._buffered_inputs is held:
-            return inputs
-        self._buffered_inputs = side_by_side(self._buffered_inputs, self.args.gradient_accumulation_steps)
-        return self._buffered_inputs[self._step % self.args.steps_per_generation]
+        update, every = self.args.gradient_accumulation_steps, self.args.steps_per_generation
+        if self._buffered_inputs is held or (every % update and update % every) or "num_images" in inputs:
+            return inputs  # nothing new, updates that begin within what is held, or entries that are not one a row
+        self._buffered_inputs = side_by_side(self._buffered_inputs, update)
+        return self._buffered_inputs[self._step % every]
 
     def _get_per_token_logps_and_entropies(
         self,

@@ -43,7 +43,7 @@ CALM = settings(deadline=None)
 
 @pytest.fixture(scope="module")
 def items() -> list[Item]:
-    """Scores of the embedded judge on the contrast set (tests/data/README.md)."""
+    """Scores of a judge on the contrast set (tests/data/README.md)."""
     return read_items()
 
 
@@ -287,7 +287,7 @@ def test_every_item_is_held_out_once() -> None:
 
 
 def test_report_on_real_scores(items: list[Item]) -> None:
-    """The embedded judge: confidence is worth something, and says so on items held out."""
+    """A real judge: confidence is worth something, and says so on items held out."""
     voted = [(item, best_of(item.samples, item.n)) for item in items]
     raw = [raw_confidence([s for s in item.samples if s], best) for item, best in voted]
     correct = [float(best == item.best) for item, best in voted]

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import copy
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
 from accelerate import Accelerator
+from datasets import Dataset
 from peft import LoraConfig, get_peft_model
+from transformers import LlamaForCausalLM
+from trl import GRPOConfig
 
 from modeling_grm.generation_grm import encode
 from modeling_grm.rollouts import Rollouts, rollout_seed, writer
-from modeling_grm.toys import tiny_judge
+from modeling_grm.shared_passes import trainer_class
+from modeling_grm.toys import tiny_judge, toy_folder
 from modeling_grm.types_grm import InvalidInput
 
 PROMPTS = [[{"role": "user", "content": f"Judge {at // 4}"}] for at in range(8)]
@@ -67,9 +72,35 @@ def test_in_bf16_a_merged_copy_writes_and_the_model_stays_as_it_was(judge):
     made = Rollouts()(PROMPTS[:1], trainer((model, tokenizer), temperature=0.0, bf16=True))
     assert all(torch.equal(weight, before[name]) for name, weight in model.state_dict().items())
     merged = copy.deepcopy(model).merge_and_unload().to(torch.bfloat16)
-    ids = torch.tensor([encode(tokenizer, PROMPTS[0])])
-    whole = merged.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=12, do_sample=False)
-    assert made["completion_ids"][0] == whole[0, ids.shape[1] :].tolist()
+    assert made == Rollouts()(PROMPTS[:1], trainer((merged, tokenizer), temperature=0.0))
+    assert made != Rollouts()(PROMPTS[:1], trainer((judge[0], tokenizer), temperature=0.0))
+
+
+def test_a_trainers_own_forward_is_not_copied(tmp_path: Path) -> None:
+    """It would call the model that was copied, with its autocast."""
+    lora = LoraConfig(r=2, target_modules="all-linear", task_type="CAUSAL_LM", init_lora_weights=False)
+    model, tokenizer = LlamaForCausalLM.from_pretrained(toy_folder()), tiny_judge()[1]
+    config = GRPOConfig(
+        output_dir=str(tmp_path), use_cpu=True, report_to="none", bf16=True, beta=0.1, num_generations=2,
+        per_device_train_batch_size=2, gradient_checkpointing=False,
+    )  # fmt: skip
+    rows = Dataset.from_list([{"prompt": PROMPTS[0]}] * 2)
+    made = trainer_class(model)(
+        model=model, reward_funcs=[lambda completions, **_: [0.0] * len(completions)], args=config,
+        train_dataset=rows, processing_class=tokenizer, peft_config=lora,
+    )  # fmt: skip
+    made.model = made.accelerator.prepare(made.model)
+    trained = made.accelerator.unwrap_model(made.model)
+    written = writer(trained, bf16=True)
+    assert "forward" in trained.get_base_model().__dict__
+    assert "forward" not in written.__dict__
+    ids = torch.tensor([[5, 6, 7]])
+    logits = written(ids).logits
+    assert logits.dtype == torch.bfloat16
+    with torch.no_grad():
+        for weight in trained.parameters():
+            weight.zero_()
+    assert torch.equal(written(ids).logits, logits)
 
 
 def test_without_bf16_the_model_itself_writes(judge):

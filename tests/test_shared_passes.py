@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from pathlib import Path
 from random import Random
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -127,6 +128,26 @@ def test_the_rows_of_a_prompt_come_together_within_an_update() -> None:
     assert [batch["advantages"].tolist() for batch in found] == [[1, 0], [2, 3], [4, 6], [7, 5]]
     assert [batch["texts"] for batch in found] == [["t1", "t0"], ["t2", "t3"], ["t4", "t6"], ["t7", "t5"]]
     assert all(batch["none"] is None and batch["whole"] == 5 for batch in found)
+
+
+@pytest.mark.parametrize(("every", "kept"), [(2, False), (4, False), (8, False), (6, True)])
+def test_rows_stay_where_an_update_begins_within_what_is_held(
+    monkeypatch: pytest.MonkeyPatch, every: int, kept: bool
+) -> None:
+    """Updates of four batches, `every` of which are sampled at once."""
+    held = [{"prompt_ids": torch.tensor([[at % 2], [1 - at % 2]])} for at in range(every)]
+    trainer = object.__new__(SharedPasses)
+    trainer._buffered_inputs, trainer._step = None, 1
+    trainer.args = SimpleNamespace(gradient_accumulation_steps=4, steps_per_generation=every)
+
+    def theirs(self: Any, batch: Any) -> Any:
+        self._buffered_inputs = held
+        return held[1 % every]
+
+    monkeypatch.setattr(GRPOTrainer, "_prepare_inputs", theirs)
+    assert (trainer._prepare_inputs({}) is held[1]) is kept
+    assert (trainer._buffered_inputs is held) is kept
+    assert trainer._prepare_inputs({}) is not None
 
 
 def test_training_reads_each_prompt_once(tmp_path: Path, judge: Any, monkeypatch: pytest.MonkeyPatch) -> None:

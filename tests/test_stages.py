@@ -27,6 +27,7 @@ POOLS = ("contrast", "verifiable", "human")
 
 @pytest.fixture
 def stages(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(EVAL)
     return module_of(EVAL / "stages.py", monkeypatch)
 
 
@@ -136,17 +137,23 @@ def test_the_command_prints_tables(
 
 def test_a_report_has_the_last_stage_alone(stages: ModuleType, stores: dict[str, Path]) -> None:
     said = stages.report(stages.figures(stages.Measured(measured_rows(), stores), {"shortest": make("shortest")}))
-    assert (said["stage"], said["k"], said["temperature"]) == ("after", 4, "0.5")
+    assert (said["stage"], said["k"], said["temperature"]) == ("after", 4, 0.5)
     assert set(said["judge"]["all"]) == {"voting@1", "voting@4"}
-    assert set(said["baselines"]["shortest"]) == set(stages.POOLS)
+    assert set(said["baselines"]["shortest"]) == {"all", *POOLS}
+    assert set(said["gains"]) == {"Voting@4 - Voting@1", "Voting@4 - shortest"}
     assert found_in(said, "report").figures[0].name == "judge: all: voting@1"
-    assert stages.summary(said).splitlines()[2].startswith("| **all** | 40 |")
+    shown = stages.summary(said)
+    assert shown.splitlines()[2].startswith("| **all** | 40 |")
+    lists = sum(len(row["responses"]) > 1 for row in measured_rows())
+    assert f"| all | {lists} | {said['gains']['Voting@4 - shortest']['all']['b']:.2f} |" in shown
+    assert "100.0% of the judgements are readable." in shown
 
 
-def test_no_interval_is_a_point(stages: ModuleType) -> None:
-    said = stages.share({"a": 1.0, "b": 1.0, "c": 1.0}, ["a", "b", "c"])
-    assert said["low"] == pytest.approx(0.4385, abs=1e-3)
-    assert (said["value"], said["high"]) == (1, 1)
+def test_a_store_of_two_temperatures_is_refused(stages: ModuleType, tmp_path: Path) -> None:
+    settings = {"a": {"temperature": 0}, "b": {"temperature": 0.5}}
+    (tmp_path / "store.json").write_text(json.dumps({"format": 1, "text": True, "settings": settings}))
+    with pytest.raises(InvalidInput, match=r"temperature: .* has samples at \[0.0, 0.5\]"):
+        stages.temperature(tmp_path)
 
 
 def test_the_readme_says_what_was_measured(stages: ModuleType) -> None:

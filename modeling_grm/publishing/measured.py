@@ -1,7 +1,7 @@
 """A report's figures for a card, and its entries for the model's page; nothing is typed by hand.
 
-    {"pairs": {"items": 400, "accuracy": 0.906, "ci95": [0.874, 0.931]}, "model": "embedded", "k": 8}
-    -> Figure("pairs", 0.906, 0.874, 0.931, 400), how {"model": "embedded", "k": 8}
+    {"judge": {"all": {"items": 399, "value": 0.61, "low": 0.57, "high": 0.66}}, "stage": "grpo", "k": 8}
+    -> Figure("judge: all", 0.61, 0.57, 0.66, 399), how {"stage": "grpo", "k": 8}
 
 Reads what `grm bench`, `recipes/eval/stages.py` and `recipes/meta_rm/train.py` write. Knows nothing about cards.
 """
@@ -70,23 +70,10 @@ def found_in(report: Any, name: str) -> Measured:
 def _figures(found: Any, place: tuple[str, ...]) -> Iterator[Figure]:
     if not isinstance(found, Mapping):
         return
-    value, (low, high) = _value(found)
-    if value is not None and place:
-        yield Figure(": ".join(place).replace("_", " "), value, low, high, _whole(found.get("items")))
+    if place and {"value", "low", "high"} <= set(found):
+        items = found.get("items")
+        name = ": ".join(place).replace("_", " ")
+        yield Figure(name, found["value"], found["low"], found["high"], items if isinstance(items, int) else None)
         return
     for name, inner in found.items():
         yield from _figures(inner, (*place, str(name)))
-
-
-def _value(found: Mapping[str, Any]) -> tuple[float | None, tuple[float | None, float | None]]:
-    """The number and its interval in either spelling; (None, ...) where a mapping is no figure."""
-    if "ci95" in found:
-        low, high = found["ci95"]
-        return found.get("accuracy"), (low, high)
-    if {"value", "low", "high"} <= set(found):
-        return found["value"], (found["low"], found["high"])
-    return None, (None, None)
-
-
-def _whole(items: Any) -> int | None:
-    return items if isinstance(items, int) else None

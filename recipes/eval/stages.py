@@ -13,17 +13,18 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from shown import GREEDY, report, summary, table
 
 from modeling_grm.baselines import Baseline, make
 from modeling_grm.benchmarks.base import Item
 from modeling_grm.bias import position_bias
-from modeling_grm.bootstrap import intervals, wilson
+from modeling_grm.bootstrap import intervals
 from modeling_grm.data.sources import read_records
 from modeling_grm.pairing import credit, item_credits, paired
 from modeling_grm.reports import HEURISTICS
@@ -38,8 +39,6 @@ GOOD_FROM = 7
 """The least score, of 1 to 10, that says of a single response that it is good."""
 NEAR = 0.1
 """Responses whose lengths in words differ by less than this share of the longer one."""
-GREEDY = "greedy"
-POOLS = ("all", "contrast", "verifiable", "human")
 META_RULES = ("meta_topk", "meta_soft", "random_topk", "length_topk")
 
 
@@ -61,9 +60,16 @@ def single_credits(groups: Sequence[Group], k: int, labels: Mapping[str, float])
     return found
 
 
-def temperature(store: Path) -> str:
-    """At which its samples were drawn; several where it has several."""
-    return ", ".join(map(str, sorted({float(settings["temperature"]) for settings in settings_in(store).values()})))
+def temperature(store: Path) -> float:
+    """At which its samples were drawn.
+
+    Raises:
+        InvalidInput: at several.
+    """
+    found = sorted({float(settings["temperature"]) for settings in settings_in(store).values()})
+    if len(found) != 1:
+        raise InvalidInput(f"temperature: {store} has samples at {found}; compare stores of one temperature each")
+    return found[0]
 
 
 class Measured:
@@ -130,14 +136,12 @@ class Measured:
 
 
 def share(credits: Credits, items: Sequence[str]) -> dict[str, Any] | None:
-    """A mean with its 95% interval over items: by bootstrap, and Wilson's where no item differs from another."""
+    """A mean with its 95% interval over items."""
     values = np.array([[credits[item]] for item in items if item in credits])
     if not len(values):
         return None
-    mean = float(values.mean())
-    low, high = (float(end[0]) for end in intervals(values, np.ones_like(values)))
-    low, high = (low, high) if low < high else wilson(mean, len(values))
-    return {"items": len(values), "value": mean, "low": low, "high": high}
+    low, high = intervals(values, np.ones_like(values))
+    return {"items": len(values), "value": float(values.mean()), "low": float(low[0]), "high": float(high[0])}
 
 
 def gains_of(found: Measured, baselines: Mapping[str, Credits]) -> dict[str, tuple[Credits, Credits]]:
@@ -196,67 +200,6 @@ def _stage(found: Measured, stage: str, parts: Mapping[str, Sequence[str]]) -> d
 def _gain(a: Credits, b: Credits, items: Sequence[str]) -> dict[str, Any] | None:
     both = [item for item in items if item in a and item in b]
     return paired(a, b, both) if both else None
-
-
-def table(said: Mapping[str, Any], wanted: Callable[[str], bool] = lambda part: True) -> str:
-    """The figures as Markdown."""
-    stages = said["stages"]
-    parts = [part for part in next(iter(stages.values()))["parts"] if wanted(part)]
-    lines = [f"| stage | readable | vote | {' | '.join(parts)} |", "|---" * (3 + len(parts)) + "|"]
-    for name, stage in stages.items():
-        for k in dict.fromkeys(("voting@1", f"voting@{stage['k']}")):
-            cells = [_cell(stage["parts"][part][k]) for part in parts]
-            lines.append(f"| {name} | {stage['readable']:.3f} | {k} | {' | '.join(cells)} |")
-    for name, found in said["baselines"].items():
-        lines.append(f"| {name} | | | {' | '.join(_cell(found[part]) for part in parts)} |")
-    lines += ["", f"| gain in points | {' | '.join(parts)} |", "|---" * (1 + len(parts)) + "|"]
-    lines += [
-        f"| {name} | {' | '.join(_points(found[part]) for part in parts)} |" for name, found in said["gains"].items()
-    ]
-    return "\n".join(lines)
-
-
-def _cell(found: Mapping[str, float] | None) -> str:
-    return f"{found['value']:.3f} ({found['low']:.3f} - {found['high']:.3f})" if found else "-"
-
-
-def report(said: Mapping[str, Any]) -> dict[str, Any]:
-    """The last stage alone, one judgement and the whole vote, beside what needs no judge: what its card says."""
-    name, stage = next((name, stage) for name, stage in reversed(said["stages"].items()) if name != GREEDY)
-    ks = ("voting@1", f"voting@{stage['k']}")
-    parts = {part: {k: votes[k] for k in ks} for part, votes in stage["parts"].items()}
-    pools = {judge: {part: found.get(part) for part in POOLS} for judge, found in said["baselines"].items()}
-    about = {"stage": name, "rows": said["rows"], **{key: stage[key] for key in ("k", "temperature", "readable")}}
-    return {**about, "judge": parts, "baselines": pools, "position": stage["position"]}
-
-
-def summary(found: Mapping[str, Any]) -> str:
-    """A report as the README shows it."""
-    k, others = found["k"], list(found["baselines"])
-    lines = [
-        f"| | rows | one judgement | vote of {k} | 95% interval | {' | '.join(others)} |",
-        "|---" * (5 + len(others)) + "|",
-    ]
-    for part, votes in found["judge"].items():
-        if "near in length" in part:
-            continue
-        vote = votes[f"voting@{k}"]
-        beside = [_two(found["baselines"][name].get(part)) for name in others]
-        ends = f"{vote['low']:.2f} - {vote['high']:.2f}"
-        name = f"**{part}**" if part in POOLS else part
-        cells = [name, str(vote["items"]), _two(votes["voting@1"]), _two(vote), ends, *beside]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
-
-
-def _two(found: Mapping[str, float] | None) -> str:
-    return f"{found['value']:.2f}" if found else ""
-
-
-def _points(found: Mapping[str, float] | None) -> str:
-    if not found:
-        return "-"
-    return f"{100 * found['difference']:+.1f} ({100 * found['low']:+.1f} to {100 * found['high']:+.1f})"
 
 
 def named_store(text: str) -> tuple[str, Path]:

@@ -85,7 +85,7 @@ def scoring(judged: Judged) -> Callable[..., Iterator[dict[str, Any]]]:
         conversation: str,
         responses: list[str],
         k: int = 8,
-        temperature: float = 0.7,
+        temperature: float = 0.5,
         meta: bool = False,
         adaptive: bool = False,
     ) -> Iterator[dict[str, Any]]:

@@ -73,7 +73,7 @@ class Asked:
     turns: list[dict[str, str]]
     responses: list[str]
     k: int = 8
-    temperature: float = 0.7
+    temperature: float = 0.5
     meta: bool = False
     adaptive: bool = False
     characters: int = field(init=False, default=0)

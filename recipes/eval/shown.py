@@ -1,0 +1,125 @@
+"""What `stages.py` measured, as Markdown; and the last stage alone, for its card and the README.
+
+table(figures)              every stage and what each gained
+report(figures)             the last stage, as JSON with a figure's value and interval
+summary(report(figures))    that, as the README shows it
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+GREEDY = "greedy"
+POOLS = ("all", "contrast", "verifiable", "human")
+
+
+def table(said: Mapping[str, Any], wanted: Callable[[str], bool] = lambda part: True) -> str:
+    """All figures of the parts that are wanted."""
+    stages = said["stages"]
+    parts = [part for part in next(iter(stages.values()))["parts"] if wanted(part)]
+    rows = []
+    for name, stage in stages.items():
+        for k in dict.fromkeys(("voting@1", f"voting@{stage['k']}")):
+            cells = [_cell(stage["parts"][part][k]) for part in parts]
+            rows.append([name, f"{stage['readable']:.3f}", k, *cells])
+    rows += [[name, "", "", *(_cell(found[part]) for part in parts)] for name, found in said["baselines"].items()]
+    return "\n\n".join((_markdown(["stage", "readable", "vote", *parts], rows), _gains(said["gains"], parts)))
+
+
+def report(said: Mapping[str, Any]) -> dict[str, Any]:
+    """The last stage alone: one judgement and the whole vote, what it gains over one and over the baselines."""
+    name, stage = next((name, stage) for name, stage in reversed(said["stages"].items()) if name != GREEDY)
+    k = stage["k"]
+    parts = {
+        part: {vote: votes[vote] for vote in ("voting@1", f"voting@{k}")} for part, votes in stage["parts"].items()
+    }
+    over = {f"Voting@{k} - {other}": f"{name}: Voting@{k} - {other}" for other in ("Voting@1", *said["baselines"])}
+    gains = {short: {part: said["gains"][long][part] for part in POOLS} for short, long in over.items()}
+    beside = {judge: {part: found[part] for part in POOLS} for judge, found in said["baselines"].items()}
+    about = {key: stage[key] for key in ("k", "temperature", "readable")}
+    return {
+        "stage": name, "rows": said["rows"], **about, "judge": parts, "baselines": beside, "gains": gains,
+        "position": stage["position"],
+    }  # fmt: skip
+
+
+def summary(found: Mapping[str, Any]) -> str:
+    """A report as Markdown: accuracy by part, gains, and what the order of two responses does."""
+    k, others = found["k"], list(found["baselines"])
+    rows = []
+    for part, votes in found["judge"].items():
+        if "near in length" in part:
+            continue
+        vote = votes[f"voting@{k}"]
+        name = f"**{part}**" if part in POOLS else part
+        rows.append([name, str(vote["items"]), _two(votes["voting@1"]), _two(vote), _ends(vote)])
+    head = ["", "rows", "one judgement", f"vote of {k}", "95% interval"]
+    lists = [_lists(found, part) for part in POOLS]
+    return "\n\n".join(
+        (
+            _markdown(head, rows),
+            _markdown(["lists only", "lists", f"vote of {k}", *others], lists),
+            _gains(found["gains"], POOLS),
+            _order(found),
+        )
+    )
+
+
+def _lists(found: Mapping[str, Any], part: str) -> list[str]:
+    beside = {name: parts[part] for name, parts in found["baselines"].items()}
+    if not any(beside.values()):
+        return [part, "0", "", *("" for _ in beside)]
+    name, one = next((name, one) for name, one in beside.items() if one)
+    vote = found["gains"][f"Voting@{found['k']} - {name}"][part]["b"]
+    return [part, str(one["items"]), f"{vote:.2f}", *(_two(other) for other in beside.values())]
+
+
+def _order(found: Mapping[str, Any]) -> str:
+    """What the order of two responses does, where there are pairs."""
+    lines = [f"{found['readable']:.1%} of the judgements are readable."]
+    if position := found["position"]:
+        flips, effect = position["sample_flips"], position["slot_effect"][0]
+        lines += [
+            f"The votes of a pair's two orders disagree in {_rate(position['flip_rate'])} of pairs;",
+            f"single judgements of different orders in {_rate(flips['across'])}, of the same order in "
+            f"{_rate(flips['within'])}, which is noise alone.",
+            f"The response shown first wins {_rate(position['slot_wins'][0])} of the judgements that have a winner; "
+            f"its score gains {effect['effect']:+.2f} points ({_signed(effect)}).",
+        ]
+    return "\n".join(lines)
+
+
+def _signed(found: Mapping[str, float], times: int = 1, digits: int = 2) -> str:
+    return " to ".join(f"{times * found[end]:+.{digits}f}" for end in ("low", "high"))
+
+
+def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    return "\n".join([f"| {' | '.join(head)} |", "|---" * len(head) + "|", *(f"| {' | '.join(row)} |" for row in rows)])
+
+
+def _gains(gains: Mapping[str, Any], parts: Sequence[str]) -> str:
+    rows = [[name, *(_points(found[part]) for part in parts)] for name, found in gains.items()]
+    return _markdown(["gain in points", *parts], rows)
+
+
+def _cell(found: Mapping[str, float] | None) -> str:
+    return f"{found['value']:.3f} ({found['low']:.3f} - {found['high']:.3f})" if found else "-"
+
+
+def _two(found: Mapping[str, float] | None) -> str:
+    return f"{found['value']:.2f}" if found else "-"
+
+
+def _ends(found: Mapping[str, float]) -> str:
+    return f"{found['low']:.2f} - {found['high']:.2f}"
+
+
+def _rate(found: Mapping[str, float]) -> str:
+    return f"{found['rate']:.2f} ({_ends(found)})"
+
+
+def _points(found: Mapping[str, float] | None) -> str:
+    if not found:
+        return "-"
+    return f"{100 * found['difference']:+.1f} ({_signed(found, 100, 1)})"
