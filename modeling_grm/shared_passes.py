@@ -57,9 +57,10 @@ class SharedPasses(GRPOTrainer):
             plain_model(one).set_attn_implementation(SHARED)
 
     def _prepare_inputs(self, generation_batch: Any) -> Any:
+        args: Any = self.args
         held = self._buffered_inputs
         inputs = super()._prepare_inputs(generation_batch)
-        update, every = self.args.gradient_accumulation_steps, self.args.steps_per_generation
+        update, every = args.gradient_accumulation_steps, args.steps_per_generation
         if self._buffered_inputs is held or (every % update and update % every) or "num_images" in inputs:
             return inputs  # nothing new, updates that begin within what is held, or entries that are not one a row
         self._buffered_inputs = side_by_side(self._buffered_inputs, update)
