@@ -67,12 +67,11 @@ def summary(found: Mapping[str, Any]) -> str:
 
 
 def _lists(found: Mapping[str, Any], part: str) -> list[str]:
-    beside = {name: parts[part] for name, parts in found["baselines"].items()}
-    if not any(beside.values()):
-        return [part, "0", "", *("" for _ in beside)]
-    name, one = next((name, one) for name, one in beside.items() if one)
-    vote = found["gains"][f"Voting@{found['k']} - {name}"][part]["b"]
-    return [part, str(one["items"]), f"{vote:.2f}", *(_two(other) for other in beside.values())]
+    """The vote and the baselines on the same rows: those of several responses."""
+    beside = found["baselines"]
+    gain = found["gains"][f"Voting@{found['k']} - {next(iter(beside))}"][part]
+    cells = [str(gain["items"]), f"{gain['b']:.2f}"] if gain else ["0", "-"]
+    return [part, *cells, *(_two(parts[part]) for parts in beside.values())]
 
 
 def _order(found: Mapping[str, Any]) -> str:

@@ -228,8 +228,9 @@ def main() -> None:
     print(table(said, lambda part: ":" not in part))
     print(table(said, lambda part: ":" in part))
     if args.report:
-        args.report.write_text(json.dumps(report(said), indent=2) + "\n", encoding="utf-8")
-        print(summary(report(said)))
+        last = report(said)
+        args.report.write_text(json.dumps(last, indent=2) + "\n", encoding="utf-8")
+        print(summary(last))
 
 
 if __name__ == "__main__":
