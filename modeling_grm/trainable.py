@@ -16,7 +16,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from .configuration_grm import GRMConfig
@@ -164,22 +163,3 @@ def _lora(rank: int) -> Any:
     from peft import LoraConfig
 
     return LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear", task_type="CAUSAL_LM")
-
-
-def with_classifier_lora(model: Any, rank: int, last: int = 0) -> Any:
-    """A sequence classifier with LoRA on its linear layers and its head trained whole; as it is for rank 0.
-
-    Args:
-        model: `...ForSequenceClassification`.
-        rank: of the adapter; alpha is twice it.
-        last: only on that many layers, counted from the head, so that the backward pass ends there; 0 is all.
-    """
-    if not rank:
-        return model
-    from peft import LoraConfig, get_peft_model
-
-    layers = model.config.get_text_config().num_hidden_layers
-    chosen: dict[str, Any] = {"layers_to_transform": list(range(layers - last, layers))} if last else {}
-    names = sorted({n.split(".")[-1] for n, m in model.base_model.named_modules() if isinstance(m, torch.nn.Linear)})
-    lora = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=names, task_type="SEQ_CLS", **chosen)
-    return get_peft_model(model, lora)

@@ -118,6 +118,15 @@ def test_a_prompt_read_once_for_its_judgements(monkeypatch: pytest.MonkeyPatch, 
         smoke(monkeypatch, folder, *packed[:2], "--per_device_train_batch_size", "2")
 
 
+def test_a_head_to_start_from_needs_some_items_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe: Any = module_of(RECIPE / "train.py", monkeypatch)
+    part = [example(at, True) for at in (*range(0, 40, 2), *range(1, 40, 2))]  # four an item, not side by side
+    assert recipe.for_head(part, None) == part
+    for most, items in ((1, 1), (4, 1), (5, 2), (39, 10), (100, 10)):
+        some = recipe.for_head(part, most)
+        assert Counter(one.item for one in some) == {f"item {at}": 4 for at in range(items)}
+
+
 def test_only_the_head(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     folder = tmp_path / "meta"
     smoke(monkeypatch, folder, "--lora_r", "0", "--head_first", "true", "--max_steps", "0")
@@ -126,3 +135,44 @@ def test_only_the_head(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     before = dict(made.model.named_parameters())
     assert all(torch.equal(weight, before[name]) for name, weight in fitted.backbone.named_parameters())
     assert not (folder / "checkpoint-1").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--base", "nowhere"], "base: 'nowhere' cannot be loaded"),
+        (["--lora_last", "3"], "lora_last: 3 is not usable; 'toy' has 2 layers"),
+    ],
+)
+def test_a_backbone_that_cannot_be_used(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, words: list[str], said: str
+) -> None:
+    with pytest.raises(InvalidInput, match=said):
+        smoke(monkeypatch, tmp_path / "meta", *words)
+
+
+def a_row(at: int, pool: str, what: str, words: int) -> dict[str, Any]:
+    return {
+        "id": f"{what}-{at}",
+        "pool": pool,
+        "source": what if pool == "verifiable" else "QA-Feedback",
+        "subset": "wrong",
+        "strength": what if pool == "contrast" else None,
+        "conversation": [{"role": "user", "content": "word " * words}],
+        "responses": ["good", "bad"],
+        "labels": [1, 0],
+        "target": "what the judge would learn from",
+    }
+
+
+def test_rows_to_judge_are_hard_ones_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe: Any = module_of(RECIPE / "rows.py", monkeypatch)
+    kinds = [*recipe.SHARES, ("human", "hh-rlhf")]
+    rows = [a_row(at, pool, what, 10 if at % 2 else 600) for pool, what in kinds for at in range(90)]
+    found = list(recipe.chosen(rows, 100))
+    assert Counter(map(recipe.kind, found)) == recipe.SHARES
+    assert all(recipe.words(row) <= recipe.MOST_WORDS and "target" not in row for row in found)
+    fewer = list(recipe.chosen(rows[::-1], 50))
+    assert {row["id"] for row in fewer} < {row["id"] for row in found}, "a smaller draw is a part of a larger one"
+    with pytest.raises(InvalidInput, match=r"too few rows for 200: .*'contrast subtle': 39"):
+        list(recipe.chosen(rows, 200))

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import TrainingArguments
 
+from modeling_grm.classifiers import with_classifier_lora
 from modeling_grm.meta_examples import Example
 from modeling_grm.meta_training import (
     MOST,
@@ -25,7 +26,6 @@ from modeling_grm.meta_training import (
 )
 from modeling_grm.shared_prompts import STEP
 from modeling_grm.toys import tiny_classifier
-from modeling_grm.trainable import with_classifier_lora
 
 TOKENS = st.lists(st.integers(3, 60), min_size=1, max_size=9)
 

@@ -25,12 +25,12 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 from modeling_grm.baselines import Answer
 from modeling_grm.baselines.scalar import Scalar
 from modeling_grm.benchmarks.base import Item
+from modeling_grm.classifiers import with_classifier_lora
 from modeling_grm.data.preference import from_row
 from modeling_grm.embedded import base_model
 from modeling_grm.meta_rm_grm import MetaRM
 from modeling_grm.recipes import parse, read_keys
 from modeling_grm.toys import tiny_classifier
-from modeling_grm.trainable import with_classifier_lora
 from modeling_grm.types_grm import InvalidInput, Request
 
 RECIPE = ROOT / "recipes" / "scalar"

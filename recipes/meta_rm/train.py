@@ -13,20 +13,23 @@ be overridden on the command line, and a run that was stopped goes on from its l
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import dataclass, field
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 import torch
 from tqdm.auto import tqdm
-from transformers import AutoModelForSequenceClassification, AutoTokenizer, Trainer, TrainingArguments
+from transformers import Trainer, TrainingArguments
 
+from modeling_grm.classifiers import check_layers, classifier, pad_as, with_classifier_lora
 from modeling_grm.embedded import embedded_judge
 from modeling_grm.judged_grm import ADAPTER_FILE, KEY, fingerprint
 from modeling_grm.meta_examples import Example, balanced, examples, excluded_items, split
 from modeling_grm.meta_head import fitted_head
 from modeling_grm.meta_quality import fit_temperature, quality
-from modeling_grm.meta_rm_grm import EAGER, MetaRM
+from modeling_grm.meta_rm_grm import MetaRM
 from modeling_grm.meta_training import (
     Collator,
     PaddedTrainer,
@@ -38,8 +41,10 @@ from modeling_grm.meta_training import (
 from modeling_grm.recipes import go_on, last_checkpoint, script
 from modeling_grm.shared_prompts import shares
 from modeling_grm.toys import TOY, made_up_store, tiny_classifier
-from modeling_grm.trainable import with_classifier_lora
 from modeling_grm.types_grm import InvalidInput
+
+HEAD_START = 1000
+"""Judgements that a head is fitted on where training goes on from it: a good place to start is enough then."""
 
 
 @dataclass
@@ -76,25 +81,31 @@ class RecipeArguments:
 
 
 def backbone(args: RecipeArguments) -> tuple[Any, Any, str]:
-    """(classifier with one label, tokenizer, name)."""
+    """(classifier with one label, tokenizer, name).
+
+    Raises:
+        InvalidInput: no such model, or an adapter.
+    """
     if args.base == TOY:
         return (*tiny_classifier(), TOY)
-    args.base = args.base or str(embedded_judge())
-    tokenizer = AutoTokenizer.from_pretrained(args.base)
-    model = AutoModelForSequenceClassification.from_pretrained(
-        args.base, num_labels=1, problem_type="multi_label_classification", dtype=torch.float32
-    )
-    if model.config.model_type in EAGER:
-        model.set_attn_implementation("eager")
-    if model.config.get_text_config().pad_token_id is None:
-        model.config.get_text_config().pad_token_id = tokenizer.pad_token_id
-    return model, tokenizer, args.base
+    name = args.base or str(embedded_judge())
+    model, tokenizer = classifier(name, field="base")
+    model.config.problem_type = "multi_label_classification"  # its own loss is then the cross-entropy of one yes or no
+    pad_as(model, tokenizer)
+    return model, tokenizer, name
 
 
 def check(args: RecipeArguments, config: TrainingArguments) -> None:
     """Refuse settings that no run could use."""
     if args.pack_tokens and config.per_device_train_batch_size != 1:
         raise InvalidInput("pack_tokens: a sequence is a batch; give per_device_train_batch_size 1")
+
+
+def for_head(part: list[Example], most: int | None) -> list[Example]:
+    """All judgements of the first items, until they are so many; of all items for None."""
+    counts = Counter(example.item for example in part)
+    before = dict(zip(counts, accumulate(counts.values(), initial=0), strict=False))
+    return [example for example in part if most is None or before[example.item] < most]
 
 
 def fit_head(model: Any, tokenizer: Any, parts: dict[str, list[Example]], batch_size: int) -> None:
@@ -166,6 +177,7 @@ def main(args: RecipeArguments, config: TrainingArguments) -> None:
     """Train, calibrate, measure, and leave the meta RM in `output_dir`."""
     check(args, config)
     model, tokenizer, name = backbone(args)
+    check_layers(model, args.lora_last, name)
     if args.pack_tokens and not shares(model):
         raise InvalidInput("pack_tokens: this model's attention has windows or a cap; leave it at 0")
     if args.store == TOY:
@@ -177,7 +189,8 @@ def main(args: RecipeArguments, config: TrainingArguments) -> None:
     config.remove_unused_columns = False
     if args.head_first and last_checkpoint(config.output_dir) is None:
         with torch.autocast(model.device.type, torch.bfloat16, enabled=config.bf16):
-            fit_head(model, tokenizer, parts | {"train": train}, args.eval_batch_size)
+            some = for_head(train, HEAD_START if config.max_steps else None)
+            fit_head(model, tokenizer, parts | {"train": some}, args.eval_batch_size)
     trainer = trainer_of(with_classifier_lora(model, args.lora_r, args.lora_last), args, config, train)
     trainer.weight = weight
     go_on(trainer)

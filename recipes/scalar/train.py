@@ -28,25 +28,24 @@ from datasets import Dataset
 from torch.nn import functional
 from torch.utils.data import Sampler
 from tqdm.auto import tqdm
-from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer, set_seed
+from transformers import AutoModelForSequenceClassification, set_seed
 from trl import RewardConfig, RewardTrainer
 
 from modeling_grm.baselines import Answer
 from modeling_grm.baselines.scalar import Scalar, response_ids
 from modeling_grm.benchmarks.base import Item
 from modeling_grm.bootstrap import intervals, ratios
+from modeling_grm.classifiers import check_layers, classifier, pad_as, with_classifier_lora
 from modeling_grm.data.preference import Preference, Report, unique
 from modeling_grm.data.reading import DataArguments, training_items
 from modeling_grm.data.sources import items_of
 from modeling_grm.embedded import base_model
 from modeling_grm.generation_grm import context_length
-from modeling_grm.loading import adapter_base
 from modeling_grm.meta_examples import excluded_items, split_of
 from modeling_grm.meta_head import fitted_head
-from modeling_grm.meta_rm_grm import EAGER, MetaRM, in_batches
+from modeling_grm.meta_rm_grm import MetaRM, in_batches
 from modeling_grm.recipes import go_on, last_checkpoint, script
 from modeling_grm.toys import TOY, tiny_classifier
-from modeling_grm.trainable import with_classifier_lora
 from modeling_grm.types_grm import InvalidInput
 
 HELD = 0.1  # share of the conversations that choose a fitted head's penalty; training has them, too
@@ -206,11 +205,8 @@ def backbone(args: RecipeArguments) -> tuple[Any, Any, str]:
         raise InvalidInput(str(error).replace("meta_model:", "model:").replace("judgement", "response")) from error
     head.register_forward_hook(in_float32)
     model.config.problem_type = "regression"  # the logit is the score, as it is
-    text = model.config.get_text_config()
-    if text.pad_token_id is None:
-        text.pad_token_id = tokenizer.pad_token_id
-    if not 0 <= args.lora_last <= text.num_hidden_layers:
-        raise InvalidInput(f"lora_last: {args.lora_last!r} is not usable; {name!r} has {text.num_hidden_layers} layers")
+    pad_as(model, tokenizer)
+    check_layers(model, args.lora_last, name)
     return model, tokenizer, name
 
 
@@ -219,17 +215,7 @@ def _loaded(name: str | None) -> tuple[Any, Any, str]:
         return (*tiny_classifier(), TOY)
     if name is None:
         return _embedded()
-    if adapter_base(name):
-        raise InvalidInput(f"model: {name!r} is an adapter; name its base, or a checkpoint that it is merged into")
-    try:
-        eager = {"attn_implementation": "eager"} if AutoConfig.from_pretrained(name).model_type in EAGER else {}
-        tokenizer = AutoTokenizer.from_pretrained(name)
-        options: dict[str, Any] = {"num_labels": 1, "dtype": torch.float32, **eager}
-        return AutoModelForSequenceClassification.from_pretrained(name, **options), tokenizer, name
-    except (OSError, ValueError, KeyError) as error:
-        raise InvalidInput(
-            f"model: {name!r} cannot be loaded; give a Hub id or a checkpoint's folder ({error})"
-        ) from error
+    return (*classifier(name), name)
 
 
 def _embedded() -> tuple[Any, Any, str]:
