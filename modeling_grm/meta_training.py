@@ -32,6 +32,12 @@ class PaddedTrainer(Trainer):
 
     weight = 1.0
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # the loss here is a mean, so that of the batches of an update is one: the Trainer takes a model whose forward
+        # has **kwargs for one that divides by their number itself, and would add them up
+        self.model_accepts_loss_kwargs = False
+
     def compute_loss(
         self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:

@@ -91,6 +91,24 @@ def test_both_ways_learn_the_same(tmp_path: Path, rank: int, weight: float) -> N
         torch.testing.assert_close(our_grads[name], grad, atol=1e-6, rtol=1e-3)
 
 
+def test_batches_of_an_update_are_averaged(tmp_path: Path) -> None:
+    rows = padded_rows(examples_of([[3, 4, 5, 6], [3, 4, 5, 7], [8, 9], [8, 10, 11]]))
+    model, tokenizer = tiny_classifier()
+    collate = Collator(int(tokenizer.pad_token_id))
+    said = []
+    for size in (4, 1):
+        config = TrainingArguments(
+            str(tmp_path / str(size)), use_cpu=True, report_to="none", max_steps=1, logging_steps=1, save_strategy="no",
+            per_device_train_batch_size=size, gradient_accumulation_steps=4 // size,
+        )  # fmt: skip
+        trainer = PaddedTrainer(copy.deepcopy(model), config, train_dataset=rows, data_collator=collate)
+        trainer.train()
+        said.append(next(log for log in trainer.state.log_history if "loss" in log))
+    once, four = said
+    assert four["loss"] == pytest.approx(once["loss"], rel=1e-3)
+    assert four["grad_norm"] == pytest.approx(once["grad_norm"], rel=1e-3)
+
+
 def test_logits_are_one_a_judgement(tmp_path: Path) -> None:
     model, tokenizer = tiny_classifier()
     config: Any = TrainingArguments(str(tmp_path), use_cpu=True, report_to="none", per_device_train_batch_size=1)
