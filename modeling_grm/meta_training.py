@@ -76,11 +76,25 @@ def padded_rows(part: Sequence[Example]) -> list[dict[str, Any]]:
 
 
 class SharedTrainer(PaddedTrainer):
-    """The same on rows of `shared_rows`; the model's attention must be plain (`shared_prompts.shares`)."""
+    """The same on rows of `shared_rows`; the model's attention must be plain (`shared_prompts.shares`).
+
+    `pairwise` weighs the loss of `ranked`, which is added: a vote can use only what tells judgements of one item apart.
+    """
+
+    pairwise = 0.0
 
     def __init__(self, model: Any, *args: Any, **kwargs: Any) -> None:
         super().__init__(model, *args, **kwargs)
         plain_model(model).set_attn_implementation(SHARED)
+
+    def compute_loss(
+        self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        """Mean over the row's judgements, and over its pairs of them."""
+        items, labels = inputs.pop("items")[0], inputs["labels"]
+        loss, outputs = super().compute_loss(model, inputs, return_outputs=True)
+        loss = loss + self.pairwise * ranked(outputs["logits"][:, 0], labels[:, 0], items)
+        return (loss, outputs) if return_outputs else loss
 
     def logits(self, model: Any, inputs: dict[str, torch.Tensor]) -> Any:
         """One a judgement, read at its last token."""
@@ -92,7 +106,23 @@ class SharedTrainer(PaddedTrainer):
             return head(hidden[ends])
 
 
-def shared_rows(part: Sequence[Example], size: int, pad: int | None, seed: int = 0) -> list[dict[str, Any]]:
+def ranked(logits: torch.Tensor, correct: torch.Tensor, items: torch.Tensor) -> torch.Tensor:
+    """Mean over pairs of a correct and a wrong judgement of one item of how unlikely their order is (Bradley-Terry).
+
+    Args:
+        logits, correct, items: one a judgement, (judgements,).
+
+    Returns:
+        0 where there is no such pair.
+    """
+    pairs = (items[:, None] == items) & (correct[:, None] > correct)
+    gaps = (logits[:, None] - logits)[pairs]
+    return functional.softplus(-gaps).sum() / max(1, len(gaps))
+
+
+def shared_rows(
+    part: Sequence[Example], size: int, pad: int | None, seed: int = 0, whole: bool = False
+) -> list[dict[str, Any]]:
     """Sequences of about `size` tokens, each with all of some prompts' judgements.
 
     Args:
@@ -100,14 +130,21 @@ def shared_rows(part: Sequence[Example], size: int, pad: int | None, seed: int =
         size: tokens of a sequence; a group that is longer is one of its own.
         pad: a judgement is read at the last token that is not this one.
         seed: of which prompts stand together.
+        whole: keep an item's prompts, which show its responses in several orders, in one sequence.
     """
     cut = [example.ids[: last_real(example.ids, pad) + 1] for example in part]
-    groups = together(dict(enumerate(cut)), MOST)
-    Random(seed).shuffle(groups)
-    made = [_group([cut[at] for at in group]) for group in groups]
-    lengths = [len(prompt) + sum(len(rest) + 1 for rest in rests) for prompt, rests in made]
-    labels = [[[float(part[at].correct)] for at in group] for group in groups]
-    return [_row([made[at] for at in some], [labels[at] for at in some]) for some in pack(lengths, size)]
+    units: dict[Any, list[list[int]]] = {}
+    for number, group in enumerate(together(dict(enumerate(cut)), MOST)):
+        units.setdefault(part[group[0]].item if whole else number, []).append(group)
+    drawn = list(units.values())
+    Random(seed).shuffle(drawn)
+    made = [[_group([cut[at] for at in group]) for group in unit] for unit in drawn]
+    lengths = [sum(len(prompt) + sum(len(rest) + 1 for rest in rests) for prompt, rests in unit) for unit in made]
+    rows = pack(lengths, size)
+    return [
+        _row([one for at in some for one in made[at]], [part[at] for u in some for group in drawn[u] for at in group])
+        for some in rows
+    ]
 
 
 def _group(rows: Sequence[Sequence[int]]) -> tuple[list[int], list[list[int]]]:
@@ -116,7 +153,8 @@ def _group(rows: Sequence[Sequence[int]]) -> tuple[list[int], list[list[int]]]:
     return list(rows[0][:begin]), [list(row[begin:]) for row in rows]
 
 
-def _row(groups: Sequence[tuple[list[int], list[list[int]]]], labels: Sequence[list[list[float]]]) -> dict[str, Any]:
+def _row(groups: Sequence[tuple[list[int], list[list[int]]]], judged: Sequence[Example]) -> dict[str, Any]:
+    numbers = {item: number for number, item in enumerate(dict.fromkeys(one.item for one in judged))}
     pairs = [(prompt, rest) for prompt, rests in groups for rest in rests]
     layout = laid_out([prompt for prompt, _ in pairs], [rest for _, rest in pairs])
     ends = [layout.places[last - 1] for last in accumulate(len(rest) for _, rest in pairs)]
@@ -126,12 +164,13 @@ def _row(groups: Sequence[tuple[list[int], list[list[int]]]], labels: Sequence[l
         "position_ids": layout.positions,
         "parts": layout.parts,
         "ends": ends,
-        "labels": [label for some in labels for label in some],
+        "items": [numbers[one.item] for one in judged],
+        "labels": [[float(one.correct)] for one in judged],
     }
 
 
 def collate_shared(rows: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
     """A batch of one row as tensors."""
     (row,) = rows
-    tensors = {name: torch.tensor([row[name]]) for name in ("input_ids", "position_ids", "ends")}
+    tensors = {name: torch.tensor([row[name]]) for name in ("input_ids", "position_ids", "ends", "items")}
     return tensors | {"parts": torch.tensor(row["parts"]), "labels": torch.tensor(row["labels"])}

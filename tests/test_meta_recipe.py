@@ -105,7 +105,7 @@ def test_two_steps_and_on_from_a_checkpoint(
 @pytest.mark.filterwarnings("ignore::FutureWarning")
 def test_a_prompt_read_once_for_its_judgements(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     folder = tmp_path / "meta"
-    packed = ["--pack_tokens", "1024", "--per_device_train_batch_size", "1"]
+    packed = ["--pack_tokens", "1024", "--per_device_train_batch_size", "1", "--pairwise", "1"]
     smoke(monkeypatch, folder, "--lora_r", "4", "--lora_last", "1", *packed)
     about = json.loads((folder / ADAPTER_FILE).read_text())
     assert about["report"]["auc"]
@@ -116,6 +116,8 @@ def test_a_prompt_read_once_for_its_judgements(monkeypatch: pytest.MonkeyPatch, 
     assert json.loads((tmp_path / "shipped" / ADAPTER_FILE).read_text()) == about | {"base": "SmolLM2-135M-GRM"}
     with pytest.raises(InvalidInput, match="pack_tokens: a sequence is a batch"):
         smoke(monkeypatch, folder, *packed[:2], "--per_device_train_batch_size", "2")
+    with pytest.raises(InvalidInput, match=r"pairwise: 1.0 is not usable; give a weight from 0, and pack_tokens"):
+        smoke(monkeypatch, folder, *packed[2:])
 
 
 def test_a_head_to_start_from_needs_some_items_only(monkeypatch: pytest.MonkeyPatch) -> None:

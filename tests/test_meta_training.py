@@ -22,6 +22,7 @@ from modeling_grm.meta_training import (
     SharedTrainer,
     collate_shared,
     padded_rows,
+    ranked,
     shared_rows,
 )
 from modeling_grm.shared_prompts import STEP
@@ -89,6 +90,43 @@ def test_both_ways_learn_the_same(tmp_path: Path, rank: int, weight: float) -> N
     assert any("score" in name for name in grads)
     for name, grad in grads.items():
         torch.testing.assert_close(our_grads[name], grad, atol=1e-6, rtol=1e-3)
+
+
+def test_an_items_prompts_stay_in_one_sequence() -> None:
+    rows = [[100 + item, 7, order, 9, 9, last] for item in range(12) for order in (1, 2) for last in range(3, 6)]
+    part = [Example(str(at), f"item {at // 6}", "query", ids, at % 2 > 0) for at, ids in enumerate(rows)]
+    made = shared_rows(part, 60, pad=0, whole=True)
+    assert len(made) > 2
+    homes = [{row["input_ids"][at] for at, place in enumerate(row["position_ids"]) if place == 0} for row in made]
+    shown = [home & set(range(100, 112)) for home in homes]
+    assert sorted(item for home in shown for item in home) == [*range(100, 112)], "each in one sequence"
+    assert all(sorted(row["items"]) == sorted([*range(len(row["items"]) // 6)] * 6) for row in made)
+    assert sum(len(row["labels"]) for row in made) == len(part)
+
+
+def test_ranked_compares_judgements_of_one_item() -> None:
+    logits = torch.tensor([2.0, -1.0, 0.5, 5.0], requires_grad=True)
+    correct, items = torch.tensor([1.0, 0.0, 0.0, 1.0]), torch.tensor([0, 0, 0, 1])
+    loss = ranked(logits, correct, items)
+    expected = (torch.log1p(torch.exp(torch.tensor(-3.0))) + torch.log1p(torch.exp(torch.tensor(-1.5)))) / 2
+    torch.testing.assert_close(loss, expected)
+    loss.backward()
+    assert logits.grad is not None
+    assert logits.grad[3] == 0, "there is no wrong one of its item"
+    assert ranked(logits[:1], correct[:1], items[:1]) == 0
+
+
+def test_the_second_loss_is_added(tmp_path: Path) -> None:
+    model, tokenizer = tiny_classifier()
+    config: Any = TrainingArguments(str(tmp_path), use_cpu=True, report_to="none", per_device_train_batch_size=1)
+    (row,) = shared_rows(examples_of([[3, 4, 5, 6], [3, 4, 5, 7], [3, 4, 5, 8]]), 64, tokenizer.pad_token_id)
+    trainer, losses = SharedTrainer(model, config), []
+    for weight in (0.0, 2.0):
+        trainer.pairwise = weight
+        loss, outputs = trainer.compute_loss(model, collate_shared([row]), return_outputs=True)
+        losses.append(loss)
+    second = ranked(outputs["logits"][:, 0], torch.tensor([0.0, 1.0, 1.0]), torch.zeros(3))
+    torch.testing.assert_close(losses[1] - losses[0], 2 * second)
 
 
 def test_batches_of_an_update_are_averaged(tmp_path: Path) -> None:

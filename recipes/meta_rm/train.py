@@ -62,6 +62,7 @@ class RecipeArguments:
         lora_last: only on that many layers, counted from the head, so that the backward pass ends there; 0 is all.
         pack_tokens: train on sequences of about so many tokens, in which a prompt is read once for all its judgements
             (with per_device_train_batch_size 1); 0 trains on padded batches of single judgements.
+        pairwise: weight of a second loss: of an item's judgements a right one above a wrong one (with pack_tokens).
         head_first: fit the head on the frozen backbone before the training; with max_steps 0 it stays at that.
         eval_batch_size: judgements rated at once.
     """
@@ -76,6 +77,7 @@ class RecipeArguments:
     lora_r: int = 16
     lora_last: int = 0
     pack_tokens: int = 0
+    pairwise: float = 0.0
     head_first: bool = False
     eval_batch_size: int = 8
 
@@ -99,6 +101,8 @@ def check(args: RecipeArguments, config: TrainingArguments) -> None:
     """Refuse settings that no run could use."""
     if args.pack_tokens and config.per_device_train_batch_size != 1:
         raise InvalidInput("pack_tokens: a sequence is a batch; give per_device_train_batch_size 1")
+    if args.pairwise < 0 or (args.pairwise and not args.pack_tokens):
+        raise InvalidInput(f"pairwise: {args.pairwise!r} is not usable; give a weight from 0, and pack_tokens")
 
 
 def for_head(part: list[Example], most: int | None) -> list[Example]:
@@ -168,8 +172,10 @@ def trainer_of(model: Any, args: RecipeArguments, config: TrainingArguments, tra
     """With its rows."""
     pad = model.config.get_text_config().pad_token_id
     if args.pack_tokens:
-        rows = shared_rows(train, args.pack_tokens, pad, config.seed)
-        return SharedTrainer(model, config, train_dataset=rows, data_collator=collate_shared)
+        rows = shared_rows(train, args.pack_tokens, pad, config.seed, whole=args.pairwise > 0)
+        trainer = SharedTrainer(model, config, train_dataset=rows, data_collator=collate_shared)
+        trainer.pairwise = args.pairwise
+        return trainer
     return PaddedTrainer(model, config, train_dataset=padded_rows(train), data_collator=Collator(pad or 0))
 
 
