@@ -88,6 +88,7 @@ LOCAL = {
     "toys": 4,
     "packing": 4,
     "trainable": 4,
+    "classifiers": 4,
 }
 
 STDLIB_FLOORS = 2
