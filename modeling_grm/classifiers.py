@@ -53,7 +53,7 @@ def check_layers(model: Any, last: int, name: str) -> None:
     """Refuse an adapter on more layers than there are.
 
     Raises:
-        InvalidInput: see there.
+        InvalidInput: `last` is negative or more than the model has.
     """
     layers = model.config.get_text_config().num_hidden_layers
     if not 0 <= last <= layers:

@@ -130,13 +130,15 @@ def shared_rows(
         size: tokens of a sequence; a group that is longer is one of its own.
         pad: a judgement is read at the last token that is not this one.
         seed: of which prompts stand together.
-        whole: keep an item's prompts, which show its responses in several orders, in one sequence.
+        whole: keep an item's prompts, which show its responses in several orders, in one sequence, however long.
     """
     cut = [example.ids[: last_real(example.ids, pad) + 1] for example in part]
-    units: dict[Any, list[list[int]]] = {}
-    for number, group in enumerate(together(dict(enumerate(cut)), MOST)):
-        units.setdefault(part[group[0]].item if whole else number, []).append(group)
-    drawn = list(units.values())
+    drawn = [[group] for group in together(dict(enumerate(cut)), MOST)]
+    if whole:
+        items: dict[str, dict[int, list[int]]] = {}
+        for at, example in enumerate(part):
+            items.setdefault(example.item, {})[at] = cut[at]
+        drawn = [together(item, MOST) for item in items.values()]
     Random(seed).shuffle(drawn)
     made = [[_group([cut[at] for at in group]) for group in unit] for unit in drawn]
     lengths = [sum(len(prompt) + sum(len(rest) + 1 for rest in rests) for prompt, rests in unit) for unit in made]

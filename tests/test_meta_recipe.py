@@ -71,7 +71,10 @@ def test_what_the_grm_was_trained_on_stays_out(tmp_path: Path) -> None:
 
 
 def smoke(monkeypatch: pytest.MonkeyPatch, folder: Path, *more: str) -> None:
-    recipe: Any = module_of(RECIPE / "train.py", monkeypatch)
+    smoke_with(module_of(RECIPE / "train.py", monkeypatch), folder, *more)
+
+
+def smoke_with(recipe: Any, folder: Path, *more: str) -> None:
     words = ["--config", str(RECIPE / "smoke.yaml"), "--output_dir", str(folder), *more]
     recipe.main(*parse(recipe.RecipeArguments, TrainingArguments, argv=words))
 
@@ -118,15 +121,35 @@ def test_a_prompt_read_once_for_its_judgements(monkeypatch: pytest.MonkeyPatch, 
         smoke(monkeypatch, folder, *packed[:2], "--per_device_train_batch_size", "2")
     with pytest.raises(InvalidInput, match=r"pairwise: 1.0 is not usable; give a weight from 0, and pack_tokens"):
         smoke(monkeypatch, folder, *packed[2:])
+    with pytest.raises(InvalidInput, match=r"pairwise: -1.0 is not usable"):
+        smoke(monkeypatch, folder, *packed[:-1], "-1")
+    with pytest.raises(InvalidInput, match=r"base: .* is an adapter; name its base"):
+        smoke(monkeypatch, tmp_path / "other", "--base", str(folder))
 
 
 def test_a_head_to_start_from_needs_some_items_only(monkeypatch: pytest.MonkeyPatch) -> None:
     recipe: Any = module_of(RECIPE / "train.py", monkeypatch)
-    part = [example(at, True) for at in (*range(0, 40, 2), *range(1, 40, 2))]  # four an item, not side by side
+    part = [example(at, True) for at in (*range(39, -1, -2), *range(0, 40, 2))]  # four an item, not side by side
     assert recipe.for_head(part, None) == part
     for most, items in ((1, 1), (4, 1), (5, 2), (39, 10), (100, 10)):
         some = recipe.for_head(part, most)
         assert Counter(one.item for one in some) == {f"item {at}": 4 for at in range(items)}
+
+
+def test_what_the_recipe_hands_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    recipe: Any = module_of(RECIPE / "train.py", monkeypatch)
+    config = TrainingArguments(str(tmp_path), use_cpu=True, report_to="none", per_device_train_batch_size=1)
+    args = recipe.RecipeArguments(pack_tokens=16, pairwise=0.5)
+    part = [Example(str(at), f"item {at % 3}", "query", [10 + at % 3, 20 + at % 2, at], at > 5) for at in range(1, 13)]
+    trainer = recipe.trainer_of(tiny_classifier()[0], args, config, part)
+    assert trainer.pairwise == 0.5
+    assert sum(len(set(row["items"])) for row in trainer.train_dataset) == 3, "an item in one row"
+    asked: list[Any] = []
+    monkeypatch.setattr(recipe, "HEAD_START", 3)
+    monkeypatch.setattr(recipe, "fit_head", lambda model, tokenizer, parts, size: asked.append(parts["train"]))
+    smoke_with(recipe, tmp_path / "some", "--head_first", "true", "--max_steps", "1")
+    smoke_with(recipe, tmp_path / "all", "--head_first", "true", "--max_steps", "0")
+    assert len({one.item for one in asked[0]}) == 1 < len({one.item for one in asked[1]})
 
 
 def test_only_the_head(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -156,6 +179,7 @@ def test_a_backbone_that_cannot_be_used(
 def a_row(at: int, pool: str, what: str, words: int) -> dict[str, Any]:
     return {
         "id": f"{what}-{at}",
+        "licence": "mit",
         "pool": pool,
         "source": what if pool == "verifiable" else "QA-Feedback",
         "subset": "wrong",
@@ -176,5 +200,7 @@ def test_rows_to_judge_are_hard_ones_first(monkeypatch: pytest.MonkeyPatch) -> N
     assert all(recipe.words(row) <= recipe.MOST_WORDS and "target" not in row for row in found)
     fewer = list(recipe.chosen(rows[::-1], 50))
     assert {row["id"] for row in fewer} < {row["id"] for row in found}, "a smaller draw is a part of a larger one"
-    with pytest.raises(InvalidInput, match=r"too few rows for 200: .*'contrast subtle': 39"):
+    with pytest.raises(InvalidInput, match=r"too few rows for 200; missing: .*'contrast subtle': 39"):
         list(recipe.chosen(rows, 200))
+    with pytest.raises(InvalidInput, match=r"items: -1 is not usable"):
+        list(recipe.chosen(rows, -1))

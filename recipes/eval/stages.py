@@ -39,7 +39,8 @@ GOOD_FROM = 7
 """The least score, of 1 to 10, that says of a single response that it is good."""
 NEAR = 0.1
 """Responses whose lengths in words differ by less than this share of the longer one."""
-META_RULES = ("meta_topk", "meta_soft", "random_topk", "length_topk")
+CONTROLS = ("random_topk", "length_topk")
+META_RULES = ("meta_topk", "meta_soft", *CONTROLS)
 
 
 def is_good(label: float) -> bool:
@@ -161,6 +162,9 @@ def gains_of(found: Measured, baselines: Mapping[str, Credits]) -> dict[str, tup
                 f"{last}: {rule}@{k} - Voting@{k}": (vote, guided),
                 f"{last}: {rule}@{k} - Voting@1": (once[last], guided),
             }
+        for rule in CONTROLS if _rated(found.runs[last]) else ():
+            best, control = (found.credits(last, k, name) for name in (META_RULES[0], rule))
+            pairs[f"{last}: {META_RULES[0]}@{k} - {rule}@{k}"] = (control, best)
     return pairs
 
 

@@ -33,7 +33,7 @@ SHARES = {
     ("verifiable", "PRMBench"): 10,
 }
 """So many of 100 rows, by `kind`."""
-KEPT = ("id", "pool", "source", "subset", "strength", "conversation", "responses", "labels")
+KEPT = ("id", "licence", "pool", "source", "subset", "strength", "conversation", "responses", "labels")
 
 
 def kind(row: Row) -> tuple[str, str | None]:
@@ -56,8 +56,10 @@ def chosen(rows: Iterable[Row], items: int) -> Iterator[dict[str, Any]]:
     """Each kind's share, in the order of the draw.
 
     Raises:
-        InvalidInput: a kind has too few rows.
+        InvalidInput: a kind has too few rows, or no row is asked for.
     """
+    if items < 1:
+        raise InvalidInput(f"items: {items} is not usable; give a number of rows, at least 1")
     left = {name: round(items * share / 100) for name, share in SHARES.items()}
     for row in sorted((row for row in rows if words(row) <= MOST_WORDS), key=draw):
         if left.get(kind(row), 0):
@@ -65,7 +67,9 @@ def chosen(rows: Iterable[Row], items: int) -> Iterator[dict[str, Any]]:
             yield {name: row[name] for name in KEPT}
     short = {" ".join(map(str, name)): count for name, count in left.items() if count}
     if short:
-        raise InvalidInput(f"items: with at most {MOST_WORDS} words there are too few rows for {items}: {short} miss")
+        raise InvalidInput(
+            f"items: with at most {MOST_WORDS} words there are too few rows for {items}; missing: {short}"
+        )
 
 
 def main() -> None:

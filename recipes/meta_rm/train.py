@@ -63,7 +63,8 @@ class RecipeArguments:
         pack_tokens: train on sequences of about so many tokens, in which a prompt is read once for all its judgements
             (with per_device_train_batch_size 1); 0 trains on padded batches of single judgements.
         pairwise: weight of a second loss: of an item's judgements a right one above a wrong one (with pack_tokens).
-        head_first: fit the head on the frozen backbone before the training; with max_steps 0 it stays at that.
+        head_first: fit the head on the frozen backbone before the training, on `HEAD_START` judgements; with max_steps
+            0 it stays at that, and has all of them.
         eval_batch_size: judgements rated at once.
     """
 
@@ -106,8 +107,8 @@ def check(args: RecipeArguments, config: TrainingArguments) -> None:
 
 
 def for_head(part: list[Example], most: int | None) -> list[Example]:
-    """All judgements of the first items, until they are so many; of all items for None."""
-    counts = Counter(example.item for example in part)
+    """All judgements of items by lot (their hashes' order), until they are so many; of all items for None."""
+    counts = dict(sorted(Counter(example.item for example in part).items()))
     before = dict(zip(counts, accumulate(counts.values(), initial=0), strict=False))
     return [example for example in part if most is None or before[example.item] < most]
 
