@@ -9,20 +9,18 @@ id, so that 400 are among 1,500. The rows stay here: some benchmarks' licences f
 from __future__ import annotations
 
 import argparse
-import gzip
-import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from modeling_grm.console import progress
+from modeling_grm.data.drawing import Row, draw, words, write_rows
 from modeling_grm.data.sources import read_records
 from modeling_grm.data.tuning import read_dataset
 from modeling_grm.types_grm import InvalidInput
 
-Row = Mapping[str, Any]
 MOST_WORDS = 900
 """Longer rows are left out: on a CPU one of them costs as much as ten others."""
 
@@ -60,23 +58,12 @@ PARTS = (
 )
 
 
-def draw(name: str, row: Row) -> str:
-    """By which the rows of a part are sorted."""
-    return hashlib.sha256(f"{name} {row['id']}".encode()).hexdigest()
-
-
 def as_pair(row: Row, key: str) -> Row:
     """A row of RM-Bench, three chosen and three rejected responses by style, as a pair of one style."""
     chosen, rejected = ([at for at, label in enumerate(row["labels"]) if label == want] for want in (1, 0))
     style, swap = int(key[:8], 16) % 3, int(key[8:10], 16) % 2
     places = [chosen[style], rejected[style]][:: -1 if swap else 1]
     return {**row, "responses": [row["responses"][at] for at in places], "labels": [row["labels"][at] for at in places]}
-
-
-def words(row: Row) -> int:
-    """Of all texts together."""
-    texts = [*(turn["content"] for turn in row["conversation"]), *row["responses"]]
-    return sum(len(text.split()) for text in texts)
 
 
 def chosen(part: Part, rows: Iterable[Row], items: int) -> Iterator[dict[str, Any]]:
@@ -125,9 +112,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/rows.jsonl.gz"))
     args = parser.parse_args()
     rows = made(args.dataset, args.data, args.items)
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    with gzip.open(args.out, "wt", encoding="utf-8") as file:
-        file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    write_rows(args.out, rows)
     print(json.dumps({"rows": len(rows), **Counter(f"{row['pool']}: {row['source']}" for row in rows)}, indent=2))
 
 

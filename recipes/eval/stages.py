@@ -156,15 +156,14 @@ def gains_of(found: Measured, baselines: Mapping[str, Credits]) -> dict[str, tup
         vote = found.credits(last, k)
         pairs[f"{last}: Voting@{k} - Voting@1"] = (once[last], vote)
         pairs |= {f"{last}: Voting@{k} - {name}": (credits, vote) for name, credits in baselines.items()}
-        for rule in META_RULES if _rated(found.runs[last]) else ():
-            guided = found.credits(last, k, rule)
+        guided = {rule: found.credits(last, k, rule) for rule in META_RULES if _rated(found.runs[last])}
+        for rule, credits in guided.items():
             pairs |= {
-                f"{last}: {rule}@{k} - Voting@{k}": (vote, guided),
-                f"{last}: {rule}@{k} - Voting@1": (once[last], guided),
+                f"{last}: {rule}@{k} - Voting@{k}": (vote, credits),
+                f"{last}: {rule}@{k} - Voting@1": (once[last], credits),
             }
-        for rule in CONTROLS if _rated(found.runs[last]) else ():
-            best, control = (found.credits(last, k, name) for name in (META_RULES[0], rule))
-            pairs[f"{last}: {META_RULES[0]}@{k} - {rule}@{k}"] = (control, best)
+        best = META_RULES[0]
+        pairs |= {f"{last}: {best}@{k} - {rule}@{k}": (guided[rule], guided[best]) for rule in CONTROLS if guided}
     return pairs
 
 

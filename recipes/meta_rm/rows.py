@@ -11,18 +11,16 @@ Which rows goes by a hash of their id, and they come in that order: a store that
 from __future__ import annotations
 
 import argparse
-import gzip
-import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from modeling_grm.data.drawing import Row, draw, words, write_rows
 from modeling_grm.data.tuning import read_dataset
 from modeling_grm.types_grm import InvalidInput
 
-Row = Mapping[str, Any]
 MOST_WORDS = 500
 """Longer rows are left out: what they cost buys several others."""
 SHARES = {
@@ -41,17 +39,6 @@ def kind(row: Row) -> tuple[str, str | None]:
     return row["pool"], row["strength"] if row["pool"] == "contrast" else row["source"]
 
 
-def draw(row: Row) -> str:
-    """By which rows are sorted."""
-    return hashlib.sha256(f"meta {row['id']}".encode()).hexdigest()
-
-
-def words(row: Row) -> int:
-    """Of all texts together."""
-    texts = [*(turn["content"] for turn in row["conversation"]), *row["responses"]]
-    return sum(len(text.split()) for text in texts)
-
-
 def chosen(rows: Iterable[Row], items: int) -> Iterator[dict[str, Any]]:
     """Each kind's share, in the order of the draw.
 
@@ -61,7 +48,7 @@ def chosen(rows: Iterable[Row], items: int) -> Iterator[dict[str, Any]]:
     if items < 1:
         raise InvalidInput(f"items: {items} is not usable; give a number of rows, at least 1")
     left = {name: round(items * share / 100) for name, share in SHARES.items()}
-    for row in sorted((row for row in rows if words(row) <= MOST_WORDS), key=draw):
+    for row in sorted((row for row in rows if words(row) <= MOST_WORDS), key=lambda row: draw("meta", row)):
         if left.get(kind(row), 0):
             left[kind(row)] -= 1
             yield {name: row[name] for name in KEPT}
@@ -80,9 +67,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/meta-rows.jsonl.gz"))
     args = parser.parse_args()
     rows = list(chosen(read_dataset(args.dataset, split="meta"), args.items))
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    with gzip.open(args.out, "wt", encoding="utf-8") as file:
-        file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    write_rows(args.out, rows)
     print(json.dumps({"rows": len(rows), **Counter(" ".join(map(str, kind(row))) for row in rows)}, indent=2))
 
 

@@ -1,0 +1,30 @@
+"""Rows drawn by the hash of their id, so that a smaller draw is a part of a larger one, and written as .jsonl.gz."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+Row = Mapping[str, Any]
+
+
+def draw(name: str, row: Row) -> str:
+    """By which the rows of a draw of that name are sorted."""
+    return hashlib.sha256(f"{name} {row['id']}".encode()).hexdigest()
+
+
+def words(row: Row) -> int:
+    """Of all texts of a row together."""
+    texts = [*(turn["content"] for turn in row["conversation"]), *row["responses"]]
+    return sum(len(text.split()) for text in texts)
+
+
+def write_rows(path: Path, rows: Iterable[Row]) -> None:
+    """A row a line; the folder is made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with gzip.open(path, "wt", encoding="utf-8") as file:
+        file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
