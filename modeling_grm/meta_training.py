@@ -10,7 +10,7 @@ alone. Knows nothing about stores.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import accumulate
+from itertools import accumulate, chain
 from random import Random
 from typing import Any
 
@@ -142,10 +142,10 @@ def shared_rows(
     Random(seed).shuffle(drawn)
     made = [[_group([cut[at] for at in group]) for group in unit] for unit in drawn]
     lengths = [sum(len(prompt) + sum(len(rest) + 1 for rest in rests) for prompt, rests in unit) for unit in made]
-    rows = pack(lengths, size)
+    judged = [[part[at] for group in unit for at in group] for unit in drawn]
     return [
-        _row([one for at in some for one in made[at]], [part[at] for u in some for group in drawn[u] for at in group])
-        for some in rows
+        _row([*chain.from_iterable(made[at] for at in some)], [*chain.from_iterable(judged[at] for at in some)])
+        for some in pack(lengths, size)
     ]
 
 
