@@ -91,7 +91,7 @@ def test_the_folder_is_a_dataset_with_pools_shapes_and_strengths(
     assert list(parts) == list(PARTS)
     rows = [row for found in parts.values() for row in found]
     assert {row["pool"] for row in rows} == set(POOLS)
-    assert {len(row["responses"]) for row in rows} == {1, 2, 4}
+    assert {len(row["responses"]) for row in rows} == {1, 2, 3, 4}
     assert {row["strength"] for row in rows} == {"plain", "clear", "subtle", None}
     assert {row["licence"] for row in rows} == {"MIT", "Apache-2.0"}
     assert len({row["id"] for row in rows}) == len(rows)
@@ -100,8 +100,9 @@ def test_the_folder_is_a_dataset_with_pools_shapes_and_strengths(
         item = from_row(row)
         assert (item.best is None) == (item.request.n == 1)
         assert item.label != 1
-        assert (row["pool"] == "contrast") == (row["strength"] is not None)
-        assert row["target"] is None or row["source"] != "PRMBench"
+        assert row["pool"] != "contrast" or row["strength"] is not None
+        assert row["pool"] in ("contrast", "whole") or row["strength"] is None
+        assert row["target"] is None or (row["pool"], row["source"]) != ("verifiable", "PRMBench")
         assert row["target"] is not None or row["pool"] == "verifiable"
         if row["pool"] != "human" and item.best is not None:
             assert [at for at, name in enumerate(row["defects"]) if name is None] == [item.best]
@@ -133,7 +134,7 @@ def test_other_recipes_read_the_parts(smoke: Callable[..., dict[str, Any]], tmp_
 
 def test_length_and_place_say_nothing(smoke: Callable[..., dict[str, Any]]) -> None:
     for pools in smoke()["baselines"].values():
-        for pool in ("verifiable", "human"):
+        for pool in ("whole", "verifiable", "human"):
             found = pools[pool]
             for name in ("longest", "shortest", "most characters"):
                 assert found[name]["share"] == pytest.approx(found["chance"], abs=0.02)
@@ -161,7 +162,8 @@ def test_the_card_and_the_report_say_the_same(smoke: Callable[..., dict[str, Any
     rows = [row for found in rows_of(tmp_path / "out").values() for row in found]
     for (source, licence), count in Counter((row["source"], row["licence"]) for row in rows).items():
         assert f"| {source} | {licence} | {count} |" in body
-    pairs = sum((row["subset"], row["strength"]) == ("cut_short", "subtle") for row in rows)
+    named = [(row["pool"], row["subset"], row["strength"]) for row in rows]
+    pairs = named.count(("contrast", "cut_short", "subtle"))
     assert f"{pairs} (6/10) |" in next(line for line in body.splitlines() if line.startswith("| cut_short"))
     assert len(python_blocks(text)) == 1
     for name in rows[0]:
@@ -194,9 +196,9 @@ def test_benchmarks_are_kept_out(smoke: Callable[..., dict[str, Any]], tmp_path:
     assert not {asked(row["conversation"]).lower() for row in left} & {prompt.lower() for prompt in prompts.values()}
     found = said["decontamination"]
     assert found["contrast_prompts"] >= 1
-    assert found["benchmarks"]["judged"]["prompts"] == 3
+    assert found["benchmarks"]["judged"]["prompts"] == len(POOLS)
     assert found["removed"] >= 2
-    assert "| judged | 3 |" in (tmp_path / "after" / "dataset" / "README.md").read_text(encoding="utf-8")
+    assert f"| judged | {len(POOLS)} |" in (tmp_path / "after" / "dataset" / "README.md").read_text(encoding="utf-8")
 
 
 def test_a_licence_that_is_not_on_the_list_stops_it(smoke: Callable[..., dict[str, Any]], tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from dataclasses import replace
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
@@ -210,6 +211,17 @@ def test_a_calculation_that_is_not_written_out_cannot_be_quoted(working: str) ->
     assert of_solutions("{topic}", "How many?", [read(working).right], [10.0]) is None
 
 
+def test_marked_solutions_keep_the_sources_marks() -> None:
+    solution = replace(read(CLIPS, "He has 96 clips."), marked=True, ending="A: {answer}")
+    assert solution.right.text == "He sold 96/2 = <<96/2=48>>48 clips.\nThat is 96+48 = <<96+48=144>>144 clips.\nA: 144"
+    wrong = solution.wrong(0, 2)
+    assert wrong.text == "He sold 96/2 = <<96/2=50>>50 clips.\nThat is 96+50 = <<96+50=146>>146 clips.\nA: 146"
+    assert wrong.answer == "146"
+    unclear = read("Half of 96 is <<96/2=48>>48.\n#### 48")
+    assert of_solutions("{topic}", "How many?", [unclear.right], [10.0]) is None
+    assert of_solutions("{topic}", "How many?", [replace(unclear, marked=True).right], [10.0]) is not None
+
+
 @pytest.mark.parametrize(
     ("labels", "scores"),
     [((0.0, 1.0), (6, 8)), ((-2.0, 3.0, -2.0, 1.0), (4, 8, 4, 6)), ((5.0, 4.0, 3.0, 2.0), (8, 6, 4, 3))],
@@ -258,8 +270,9 @@ def test_a_source_is_read(tmp_path: Path, name: str) -> None:
         )
 
 
-def test_worked_solutions_have_one_two_and_four_responses(tmp_path: Path) -> None:
-    entries = _read("gsm8k", write_sources(tmp_path))
+@pytest.mark.parametrize("name", ["gsm8k", "gsm8k-marked"])
+def test_worked_solutions_have_one_two_and_four_responses(tmp_path: Path, name: str) -> None:
+    entries = _read(name, write_sources(tmp_path))
     assert {entry.n for entry in entries} == {1, 2, 4}
     for entry in entries:
         assert entry.programmatic

@@ -124,16 +124,21 @@ class Worked:
 
 @dataclass(frozen=True)
 class Solution:
-    """A worked solution: its calculations, the text behind the last one, the answer, and the question's numbers."""
+    """A worked solution: its calculations, the text behind the last one, the answer, and the question's numbers.
+
+    It is shown with the source's marks if `marked`, and its answer as `ending` says.
+    """
 
     steps: tuple[Step, ...]
     rest: str
     answer: str
     asked: frozenset[Fraction] = frozenset()
+    marked: bool = False
+    ending: str = "The answer is {answer}."
 
     @property
     def right(self) -> Worked:
-        """As the source has it, without the marks, and with its answer at the end."""
+        """As the source has it, with its answer at the end."""
         checks = tuple(Check(_tidy(step.expression), step.result, step.result) for step in self.steps)
         return Worked(self._written(checks, {}), self.answer, checks, self._written_out)
 
@@ -163,9 +168,9 @@ class Solution:
 
     @property
     def _written_out(self) -> bool:
-        """Whether the numbers of each calculation are the last ones before its result, in their order."""
+        """Whether the numbers of each calculation stand in its mark, or last before its result in their order."""
         asked = ((NUMBER.findall(step.expression), NUMBER.findall(step.before)) for step in self.steps)
-        return all(numbers == before[-len(numbers) :] for numbers, before in asked)
+        return self.marked or all(numbers == before[-len(numbers) :] for numbers, before in asked)
 
     def _check_clear(self, at: int) -> None:
         """Whether a result names one thing only: nothing before it is that number, and no constant or small one is."""
@@ -183,12 +188,13 @@ class Solution:
         known: dict[Fraction, Fraction] = {}
         parts: list[str] = []
         for step, check in zip(self.steps, checks, strict=True):
-            parts += [_replaced(step.before, known), check.said]
+            mark = f"<<{check.expression}={check.said}>>" if self.marked else ""
+            parts += [_replaced(step.before, known), mark, check.said]
             if step.value in changed:
                 known[step.value] = changed[step.value]
         answer = written(changed.get(value(self.answer), value(self.answer)), self.answer)
         working = "".join(parts) + _replaced(self.rest, known)
-        return f"{working.rstrip()}\nThe answer is {answer}."
+        return f"{working.rstrip()}\n{self.ending.format(answer=answer)}"
 
 
 def _tidy(expression: str) -> str:

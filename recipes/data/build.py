@@ -2,7 +2,7 @@
 # requires-python = ">=3.10"
 # dependencies = ["modeling-grm[data,hub,train]"]
 # ///
-"""The preference dataset: three pools of items in three parts, decontaminated and balanced, as a folder for the Hub.
+"""The preference dataset: four pools of items in three parts, decontaminated and balanced, as a folder for the Hub.
 
     python recipes/data/build.py --config recipes/data/smoke.yaml
     python recipes/data/build.py --config recipes/data/preferences.yaml --benchmarks ../shared/data/eval
@@ -32,6 +32,7 @@ from modeling_grm.data.pools import card
 from modeling_grm.data.pools.balance import balanced, baselines
 from modeling_grm.data.pools.entries import POOLS, Entry, apart, columns, of_contrast
 from modeling_grm.data.pools.sources import MOST_WORDS, SOURCES, check_files, read_source
+from modeling_grm.data.pools.whole import FROM, read_whole
 from modeling_grm.data.preference import Report, to_dataset
 from modeling_grm.data.sources import FILES
 from modeling_grm.recipes import script
@@ -126,9 +127,11 @@ def contrast(args: BuildArguments, benchmarks: Benchmarks, report: Report, refus
 
 
 def others(args: BuildArguments, report: Report) -> Iterator[Entry]:
-    """The verifiable and the human pool."""
+    """The verifiable and the human pool, and whole responses."""
     for source in SOURCES.values():
         yield from read_source(Path(args.data), source, report, args.most_words)
+    for name in FROM:
+        yield from read_whole(Path(args.data), name, report, args.most_words)
 
 
 def cleaned(entries: list[Entry], benchmarks: Benchmarks, report: Report, said: dict[str, Any]) -> list[Entry]:

@@ -24,7 +24,7 @@ _GREETING = re.compile(
     r"(?:sure|of course|certainly|absolutely|hello|hi|hey|greetings|thank|great|yes|i'?d be|i would be|i'm|i am)\b",
     re.I,
 )
-_EVASION = re.compile(r"(?:i'm sorry|i apologi[sz]e|sorry|unfortunately|as an ai|i understand)", re.I)
+EVASION = re.compile(r"(?:i'm sorry|i apologi[sz]e|sorry|unfortunately|as an ai|i understand)", re.I)
 _UNFIT = re.compile(
     r"```|<[a-z/!]|https?://|\btranslat|\bin (?:spanish|french|german|italian|portuguese|chinese)\b", re.I
 )
@@ -106,7 +106,7 @@ def without_greeting(text: str) -> str | None:
     parts = sentences(text)
     while parts and _GREETING.match(parts[0]):
         parts.pop(0)
-    return "\n".join(parts) if parts and not _EVASION.match(parts[0]) else None
+    return "\n".join(parts) if parts and not EVASION.match(parts[0]) else None
 
 
 def is_plain_english(text: str) -> bool:

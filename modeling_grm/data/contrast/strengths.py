@@ -105,20 +105,21 @@ def _contentless_subtle(case: Case, good: str) -> Candidate | None:
     return _ended_by(case, good, case.rng.choice(pool(EMPTY, case.split)), "contentless")
 
 
-def _firm(split: str) -> tuple[str, ...]:
+def firm(split: str) -> tuple[str, ...]:
+    """Refusals that are one without another beside them."""
     return tuple(one for one in pool(REFUSALS, split) if one not in NO_REFUSAL_ALONE)
 
 
 def _refusal_plain(case: Case, good: str) -> Candidate | None:
-    return Candidate(filled(case, _firm(case.split), case.width(good)), "refusal")
+    return Candidate(filled(case, firm(case.split), case.width(good)), "refusal")
 
 
 def _refusal_clear(case: Case, good: str) -> Candidate | None:
-    return _begun(case, good, lambda width: filled(case, _firm(case.split), width), "refusal")
+    return _begun(case, good, lambda width: filled(case, firm(case.split), width), "refusal")
 
 
 def _refusal_subtle(case: Case, good: str) -> Candidate | None:
-    return _ended_by(case, good, case.rng.choice(_firm(case.split)), "refusal")
+    return _ended_by(case, good, case.rng.choice(firm(case.split)), "refusal")
 
 
 def _language(case: Case) -> tuple[str, tuple[str, ...]]:

@@ -85,9 +85,10 @@ def verdict(candidate: Candidate, kind: str) -> str:
     return phrase.format(**candidate.facts)
 
 
-def description(text: str) -> str:
-    """A response's first and last words."""
-    return f'starts "{_first(text, QUOTED)}" and ends "{_last(text, QUOTED)}"'
+def description(text: str, most: int | None = None) -> str:
+    """A response's first and last words, of either at most so many characters."""
+    start, end = _first(text, QUOTED), _last(text, QUOTED)
+    return f'starts "{start[:most]}" and ends "{end[-(most or len(end)) :]}"'
 
 
 def works_out(checks: Sequence[Check], answer: str) -> str:

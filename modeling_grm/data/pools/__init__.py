@@ -1,1 +1,1 @@
-"""Preference items in three pools, contrast, verifiable and human: how each is read, balanced, split and described."""
+"""Preference items in four pools, contrast, whole, verifiable, human: how each is read, balanced, split, described."""

@@ -1,4 +1,4 @@
-"""The dataset's card: the house's card of preference items, and what the three pools and parts add to it."""
+"""The dataset's card: the house's card of preference items, and what the pools and parts add to it."""
 
 from __future__ import annotations
 
@@ -13,16 +13,19 @@ from ..contrast.strengths import GRADED, STRENGTHS
 from .balance import CHOICES
 from .entries import NOTES, POOLS, Entry, columns
 from .sources import SOURCES
+from .whole import FROM
 
 FILES = {part: f"data/{part}-*.parquet" for part in PARTS}
 SUMMARY = """Preference items for training and measuring generative reward models: responses with a named defect in
-several strengths (`contrast`), worked solutions that are right or wrong (`verifiable`), and preferences (`human`). In
-each pool neither the length of a response nor its place says which one is best."""
+several strengths (`contrast`: a few sentences of prose; `whole`: of any kind, as they are), worked solutions that are
+right or wrong (`verifiable`), and preferences (`human`). In each pool neither the length of a response nor its place
+says which one is best."""
 LIMITS = (
     "English only. The contrast pool has few prompts for its size: each good response is met with many defects, so "
     "an interval must go by prompts, not by items.",
-    "Scores of the contrast pool, and of single worked solutions, are this project's rule and no person's rating. A "
-    "single response's label is a score from 1 to 10: use a template that asks for one, such as `compact`.",
+    "Scores of the contrast and the whole pool, and of single worked solutions, are this project's rule and no "
+    "person's rating. A single response's label is a score from 1 to 10: use a template that asks for one, such as "
+    "`compact`.",
     "A subtle defect is small, not hidden: real errors of strong models are harder to find.",
     "Its good responses are those that a source rates high or prefers. Nobody has checked their facts.",
     "UltraFeedback's preferences and PRMBench's errors come from models. hh-rlhf holds offensive prompts and replies.",
@@ -52,7 +55,7 @@ def write(entries: Mapping[str, Sequence[Entry]], said: Mapping[str, Any], repo_
     counts = Counter((entry.item.source, entry.item.licence) for entry in rows)
     card = PreferencesCard(
         repo_id=repo_id,
-        title="Preferences in three pools",
+        title="Preferences in four pools",
         summary=SUMMARY,
         licence="other",
         language=("en",),
@@ -159,12 +162,12 @@ def _share(found: Mapping[str, Any]) -> str:
 
 def _sources() -> str:
     lines = [(source.name, source.pool, source.note) for source in SOURCES.values()]
-    contrast = (
-        "UltraFeedback, QA-Feedback, GSM8K",
-        "contrast",
-        "prompts and good responses; the defects are made by rule",
-    )
-    return _section("What the sources are", "", table(("source", "pool", "note"), [contrast, *lines]))
+    note = "prompts and good responses; the defects are made by rule"
+    made = [
+        ("UltraFeedback, QA-Feedback, GSM8K", "contrast", note),
+        (", ".join(SOURCES[name].name for name in FROM), "whole", note),
+    ]
+    return _section("What the sources are", "", table(("source", "pool", "note"), [*made, *lines]))
 
 
 def _left(said: Mapping[str, Any]) -> str:

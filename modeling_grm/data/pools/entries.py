@@ -18,11 +18,12 @@ from ..contrast.instructions import INSTRUCTIONS
 from ..preference import Preference, Report, features, from_row
 from .targets import Draft
 
-POOLS = ("contrast", "verifiable", "human")
+POOLS = ("contrast", "whole", "verifiable", "human")
 NOTES: dict[str, str] = {
-    "pool": "contrast: defects made by rule; verifiable: solutions right or wrong; human: preferences",
+    "pool": "contrast: defects made by rule; whole: the same in responses of any kind; verifiable: solutions right or "
+    "wrong; human: preferences",
     "subset": "the main defect or kind of error; of the human pool the source's own subset",
-    "strength": "of the main defect: plain, clear or subtle; null outside the contrast pool",
+    "strength": "of the main defect: plain, clear or subtle; null in the other two pools",
     "defects": "a response each: what is wrong with it, null where nothing is; null for the human pool",
     "strengths": "a response each: the strength of its defect",
     "programmatic": "a rule of this project made the wrong responses, and the label follows from it",

@@ -17,7 +17,7 @@ from random import Random
 from typing import Any
 
 from ...types_grm import InvalidInput, Request
-from ..arithmetic import Unclear, Worked, read, wrong_solutions
+from ..arithmetic import Solution, Unclear, Worked, read, wrong_solutions
 from ..contrast.build import COUNTS
 from ..contrast.defects import DEFECTS
 from ..contrast.sources import words
@@ -80,13 +80,28 @@ def read_source(folder: Path, source: Source, report: Report, most_words: int = 
     Raises:
         InvalidInput: there is no such file, or it cannot be read.
     """
+    for row in _sound(folder, source, report, most_words):
+        yield from source.make(source, row, report)
+
+
+def readable(folder: Path, source: Source, report: Report, most_words: int = MOST_WORDS) -> Iterator[Preference]:
+    """A file's items as they are; the same is dropped and counted.
+
+    Raises:
+        InvalidInput: there is no such file, or it cannot be read.
+    """
+    for row in _sound(folder, source, report, most_words):
+        yield from _items(source, row, report)
+
+
+def _sound(folder: Path, source: Source, report: Report, most_words: int) -> Iterator[dict[str, Any]]:
     for number, row in enumerate(read_records(folder / source.file)):
         row = {**row, "id": f"{source.name}/{row.get('id', number)}"}
         odd = "of another subset" if source.only not in (None, row.get("subset")) else oddity(row, most_words)
         if odd:
             report.drop(source.label, odd, str(row["id"]))
         else:
-            yield from source.make(source, row, report)
+            yield row
 
 
 # --------------------------------------------------------------------------- what is odd
@@ -159,11 +174,25 @@ def _solved(source: Source, row: Row, report: Report) -> Iterator[Entry]:
 
 def _calculated(source: Source, row: Row, report: Report) -> Iterator[Entry]:
     """A worked solution and wrong ones that a miscalculation gives; n goes by the row's own draw."""
+    return _shown_as(lambda solution, _: solution, source, row, report)
+
+
+def _marked(source: Source, row: Row, report: Report) -> Iterator[Entry]:
+    """The same with the source's marks, and the answer in one of the ways that solvers have."""
+    endings = ("The answer is {answer}.", "#### {answer}", "A: {answer}", "Answer: {answer}")
+    return _shown_as(
+        lambda solution, random: replace(solution, marked=True, ending=random.choice(endings)), source, row, report
+    )
+
+
+def _shown_as(
+    style: Callable[[Solution, Random], Solution], source: Source, row: Row, report: Report
+) -> Iterator[Entry]:
     question, name = row["conversation"][-1]["content"], str(row["id"])
     random = Random(f"carried {name}")
     n = random.choice(COUNTS)
     try:
-        solution = read(row["responses"][0], question)
+        solution = style(read(row["responses"][0], question), random)
         wrong = [one for one, _ in zip(wrong_solutions(solution, random), range(max(1, n - 1)), strict=False)]
     except Unclear as error:
         report.drop(source.label, f"its calculations cannot be followed ({_plain(error)})", name)
@@ -200,6 +229,11 @@ SOURCES: dict[str, Source] = {
         "gsm8k_problems.jsonl.gz", "GSM8K", "verifiable",
         "train split; the right solution is the source's, wrong ones have one step miscalculated and carried through",
         _calculated, 'a right number for "{topic}" (60%), working that leads to it (40%)',
+    ),
+    "gsm8k-marked": Source(
+        "gsm8k_problems.jsonl.gz", "GSM8K, marked", "verifiable",
+        "the same, with the source's marks on the calculations, as solvers write them that learnt from it",
+        _marked, 'a right number for "{topic}" (60%), working that leads to it (40%)',
     ),
     "hh-rlhf": Source(
         "hh_rlhf_harmless_test.jsonl.gz", "hh-rlhf", "human",

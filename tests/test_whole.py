@@ -1,0 +1,203 @@
+"""data/pools/whole: a defect put into a whole response is what it claims, whatever the text looks like."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from made_sources import write_sources
+
+from modeling_grm.data.contrast.defects import Candidate, Case
+from modeling_grm.data.contrast.grown import PARTS
+from modeling_grm.data.contrast.phrases import EMPTY, LANGUAGES, REFUSALS, pool
+from modeling_grm.data.contrast.sources import Seed, words
+from modeling_grm.data.contrast.strengths import GRADED
+from modeling_grm.data.pools.balance import balanced, signs
+from modeling_grm.data.pools.entries import Entry
+from modeling_grm.data.pools.whole import FROM, MAKERS, MOST, QUOTE, TOPIC, read_whole, unfit
+from modeling_grm.data.preference import Preference, Report
+from modeling_grm.parsing_grm import parse
+from modeling_grm.types_grm import Completion, Critique, Request
+
+CODE = (
+    'def area(a, b):\n    """Of a rectangle."""\n    if a < 0 or b < 0:\n        raise ValueError(a)\n    return a * b'
+)
+PROSE = "Warm the oven to 200 degrees. Salt the meat well. Roast it for an hour, and let it rest before it is cut."
+FORMULAS = "1. Let $x=\\frac{1}{2}$ and $y=3$.\n\n2. Then $x+y=\\frac{7}{2}$, so $2x+2y=7$.\n\n3. The answer is $7$."
+TEXTS = {"code": CODE, "prose": PROSE, "formulas": FORMULAS}
+
+
+def case_of(text: str, other: str, part: str = "train", seed: int = 0) -> Case:
+    """What a defect is made from."""
+    seeds = (Seed(name, "made", name, (said,), "open", "MIT") for name, said in (("one", text), ("two", other)))
+    return Case(*seeds, part, Random(seed))
+
+
+# --------------------------------------------------------------------------- what each defect claims
+
+
+def _begins(text: str, good: str, least: int, most: int) -> bool:
+    """The first words of the good text, so many fewer."""
+    return good.startswith(text) and least <= words(good) - words(text) <= most
+
+
+def _foreign(text: str, good: str, phrases: tuple[str, ...]) -> bool:
+    return text.startswith(good) and text.removeprefix(good).strip() in phrases
+
+
+def _of(text: str, phrases: tuple[str, ...]) -> bool:
+    """Nothing but the pool's sentences."""
+    for phrase in phrases:
+        text = text.replace(phrase, "")
+    return not text.strip()
+
+
+def _tongues(part: str) -> list[tuple[str, ...]]:
+    return [pool(phrases, part) for phrases in LANGUAGES.values()]
+
+
+def _lines(text: str) -> Counter[str]:
+    return Counter(line.strip() for line in text.splitlines())
+
+
+CLAIMS: dict[tuple[str, str], Callable[[str, str, Case], bool]] = {
+    ("off_topic", "plain"): lambda text, good, case: text == case.other.good[0],
+    ("off_topic", "subtle"): lambda text, good, case: (
+        text.startswith(good) and text.removeprefix(good).strip() in case.other.good[0]
+    ),
+    ("scrambled", "plain"): lambda text, good, case: Counter(text.split()) == Counter(good.split()),
+    ("cut_short", "clear"): lambda text, good, case: _begins(text, good, 1, words(good) - 3),
+    ("cut_short", "subtle"): lambda text, good, case: _begins(text, good, 2, 3),
+    ("repeated", "plain"): lambda text, good, case: (
+        len(_lines(text)) == 1 and max(_lines(text).values()) >= 3 and text.splitlines()[0] in good
+    ),
+    ("repeated", "clear"): lambda text, good, case: max(_lines(text).values()) >= 3 and len(_lines(text)) > 1,
+    ("repeated", "subtle"): lambda text, good, case: (
+        words(text) > words(good) and set(text.split()) == set(good.split())
+    ),
+    ("contentless", "plain"): lambda text, good, case: _of(text, pool(EMPTY, case.split)),
+    ("contentless", "subtle"): lambda text, good, case: _foreign(text, good, pool(EMPTY, case.split)),
+    ("refusal", "plain"): lambda text, good, case: _of(text, pool(REFUSALS, case.split)),
+    ("refusal", "subtle"): lambda text, good, case: _foreign(text, good, pool(REFUSALS, case.split)),
+    ("wrong_language", "plain"): lambda text, good, case: any(_of(text, one) for one in _tongues(case.split)),
+    ("wrong_language", "subtle"): lambda text, good, case: any(
+        _foreign(text, good, one) for one in _tongues(case.split)
+    ),
+}
+
+
+def test_each_defect_has_a_verdict_and_a_claim() -> None:
+    assert set(CLAIMS) == set(MAKERS)
+    assert all(strength in GRADED[name] for name, strength in MAKERS)
+
+
+@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize("kind", TEXTS)
+@pytest.mark.parametrize(("name", "strength"), MAKERS)
+def test_a_defect_is_what_it_claims(name: str, strength: str, kind: str, part: str) -> None:
+    good, other = (
+        TEXTS[kind],
+        "Rome was founded in 753.\n\nIts first kings are legends, and nobody knows more than that.",
+    )
+    for seed in range(20):
+        case = case_of(good, other, part, seed)
+        made = MAKERS[name, strength](case, good)
+        assert made is not None
+        assert made.defect == name
+        assert made.text != good
+        assert CLAIMS[name, strength](made.text, good, case)
+        said = GRADED[name][strength].verdict.format(**made.facts)
+        spot = made.facts.get("spot", "")
+        assert spot in said
+        assert spot in " ".join(made.text.replace('"', "'").split())
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(st.text(st.characters(exclude_categories=["Zs", "Cc", "Zl", "Zp"]), min_size=1), min_size=8, max_size=40),
+    st.sampled_from(sorted(MAKERS)),
+)
+def test_any_text_gets_a_defect_or_none(pieces: list[str], named: tuple[str, str]) -> None:
+    good = " ".join(pieces)
+    made = MAKERS[named](case_of(good, PROSE), good)
+    assert made is None or (isinstance(made, Candidate) and made.defect == named[0])
+
+
+# --------------------------------------------------------------------------- items
+
+
+@pytest.fixture(scope="module", params=["made", "real"])
+def entries(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> list[Entry]:
+    """Those of the files made here, and of the real ones."""
+    made = request.param == "made"
+    folder = write_sources(tmp_path_factory.mktemp("train")) if made else request.getfixturevalue("grm_data") / "train"
+    report = Report()
+    found = [entry for name in FROM for entry in read_whole(folder, name, report)]
+    assert len(found) == report.kept.total()
+    return found
+
+
+def test_items_are_of_all_sizes_and_defects(entries: list[Entry]) -> None:
+    assert {entry.n for entry in entries} == {1, 2, 3, 4}
+    shown = {pair for entry in entries for pair in zip(entry.defects or (), entry.strengths or (), strict=True)}
+    assert shown == {(None, None), *MAKERS}
+    assert len({entry.item.id for entry in entries}) == len(entries)
+    assert {entry.pool for entry in entries} == {"whole"}
+    singles = [entry.defects for entry in entries if entry.n == 1]
+    assert 0.3 < sum(found == (None,) for found in singles) / len(singles) < 0.7
+
+
+def test_a_judgement_says_what_is_wrong_and_can_be_read(entries: list[Entry]) -> None:
+    for entry in entries:
+        text = str(entry.target)
+        critique = parse(Completion(text), range(entry.n))
+        assert isinstance(critique, Critique)
+        assert critique.scores == entry.item.labels
+        assert [critique.scores.index(max(critique.scores))] == [entry.item.best] or entry.n == 1
+        assert entry.item.label != 1
+        criteria, _, analysis = text.partition(".\nAnalysis: ")
+        assert len(criteria) < TOPIC + 120
+        assert len(analysis) < entry.n * (2 * QUOTE + 160)
+
+
+def test_one_good_response_is_the_sources_own(entries: list[Entry]) -> None:
+    for entry in entries:
+        defects = entry.defects or ()
+        assert len(set(entry.item.request.responses)) == entry.n
+        assert entry.n == 1 or [at for at, name in enumerate(defects) if name is None] == [entry.item.best]
+        if entry.item.best is not None:
+            assert 8 <= words(entry.item.request.responses[entry.item.best]) <= MOST
+
+
+def test_the_same_files_give_the_same_items(tmp_path: Path) -> None:
+    folder = write_sources(tmp_path)
+    first, again = (list(read_whole(folder, "prmbench", Report())) for _ in range(2))
+    assert [entry.to_dict() for entry in first] == [entry.to_dict() for entry in again]
+
+
+def test_length_does_not_tell_the_best(entries: list[Entry]) -> None:
+    pairs = [entry for entry in balanced(entries, Report()) if entry.n == 2]
+    longer = Counter(signs(entry)[0] for entry in pairs)
+    assert longer[1] == longer[-1] > 0
+
+
+@pytest.mark.parametrize(
+    ("text", "labels", "said"),
+    [
+        (PROSE, (9.0, 3.0), None),
+        (PROSE, (1.0, 0.0), None),
+        (PROSE, (5.0, 3.0), "rated low"),
+        (f"I'm sorry, but {PROSE}", (9.0, 3.0), "evasive"),
+        (f"{PROSE} And then", (9.0, 3.0), "unfinished"),
+        ("Too short.", (9.0, 3.0), "shorter than 8 or longer than 160 words"),
+        (f"{PROSE} " * 20, (9.0, 3.0), "shorter than 8 or longer than 160 words"),
+    ],
+)
+def test_what_is_no_good_response_is_named(text: str, labels: tuple[float, ...], said: str | None) -> None:
+    request = Request([{"role": "user", "content": "How?"}], [text, "another"])
+    assert unfit(Preference(request, 0, labels, "made", "MIT", "one")) == said
