@@ -113,6 +113,30 @@ def test_a_perfect_judge_is_right_about_single_responses_too(stages: ModuleType,
         assert set(found.credits("one", 4).values()) == {right}
 
 
+class First:
+    """Finds the response best that is shown first."""
+
+    def __call__(self, prompts: Iterable[Prompt]) -> Iterator[tuple[int, Completion]]:
+        """The `Generate` seam."""
+        for index, prompt in enumerate(prompts):
+            yield (
+                index,
+                Completion(f"Analysis: so.\nScores: \\boxed{{{', '.join(['9', '3', '3'][: len(prompt.order)])}}}"),
+            )
+
+
+def test_flips_are_told_by_pool(stages: ModuleType, tmp_path: Path) -> None:
+    pools = ("contrast", "human", "verifiable")
+    rows = [{**row, "pool": pools[len(row["responses"]) - 1]} for row in measured_rows()]
+    for name, judge, rate in (("right", Judge(1.0), 0.0), ("first", First(), 1.0)):
+        run(tmp_path / name, [Request(row["conversation"], row["responses"]) for row in rows], judge)  # type: ignore[arg-type]
+        said = stages.figures(stages.Measured(rows, {name: tmp_path / name}), {"shortest": make("shortest")})
+        stage = said["stages"][name]
+        assert {pool: found["rate"] for pool, found in stage["flips"].items()} == {"human": rate}
+        assert stage["flips"]["human"] == stage["position"]["flip_rate"]
+        assert f"of pairs (human {rate:.2f} (" in stages.summary(stages.report(said))
+
+
 def test_a_single_label_is_a_share_or_a_score(stages: ModuleType) -> None:
     assert [stages.is_good(label) for label in (0, 1, 2, 6, 7, 9.0)] == [False, True, False, False, True, True]
 

@@ -40,7 +40,7 @@ def report(said: Mapping[str, Any]) -> dict[str, Any]:
     about = {key: stage[key] for key in ("k", "temperature", "readable")}
     return {
         "stage": name, "rows": said["rows"], **about, "judge": parts, "baselines": beside, "gains": gains,
-        "position": stage["position"],
+        "position": stage["position"], "flips": stage["flips"],
     }  # fmt: skip
 
 
@@ -80,7 +80,8 @@ def _order(found: Mapping[str, Any]) -> str:
     if position := found["position"]:
         flips, effect = position["sample_flips"], position["slot_effect"][0]
         lines += [
-            f"The votes of a pair's two orders disagree in {_rate(position['flip_rate'])} of pairs;",
+            f"The votes of a pair's two orders disagree in {_rate(position['flip_rate'])} of pairs "
+            f"({', '.join(f'{pool} {_rate(rate)}' for pool, rate in found['flips'].items())});",
             f"single judgements of different orders in {_rate(flips['across'])}, of the same order in "
             f"{_rate(flips['within'])}, which is noise alone.",
             f"The response shown first wins {_rate(position['slot_wins'][0])} of the judgements that have a winner; "

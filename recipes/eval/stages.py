@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -102,13 +102,23 @@ class Measured:
 
     def credits(self, stage: str, k: int, rule: str = "sum") -> dict[str, float]:
         """Each row's credit; those of one response are in the plain vote alone."""
-        runs = Runs(tuple(self._mine(group) for group in self.runs[stage].groups))
+        runs = self._runs(stage, self.rows)
         found = item_credits(runs, k, rule)
         singles = [group for group in runs.groups if group.n == 1]
         return {**found, **single_credits(singles, k, self.singles)} if rule == "sum" else found
 
-    def _mine(self, group: Group) -> Group:
-        return group.pick(np.array([item in self.rows for item in group.items], dtype=bool))
+    def position(self, stage: str, pool: str = "") -> dict[str, Any] | None:
+        """What the order of two responses does, in a pool or in all; None where no row has two."""
+        pairs = {key for key, row in self.rows.items() if len(row["responses"]) == 2 and pool in ("", row["pool"])}
+        return position_bias(self._runs(stage, pairs))["n"]["2"] if pairs else None
+
+    def _runs(self, stage: str, items: Container[str]) -> Runs:
+        """A stage's samples of some rows."""
+        found = (
+            group.pick(np.array([item in items for item in group.items], dtype=bool))
+            for group in self.runs[stage].groups
+        )
+        return Runs(tuple(group for group in found if len(group.items)))
 
     def parts(self) -> dict[str, list[str]]:
         """Name -> items: all, each pool, the contrast pool's strengths and defects, sources, near lengths."""
@@ -190,13 +200,15 @@ def _stage(found: Measured, stage: str, parts: Mapping[str, Sequence[str]]) -> d
     ks = [k for k in (1, 2, 4, 8, 16, 32) if k <= most]
     credits = {k: found.credits(stage, k) for k in ks}
     votes = {part: {f"voting@{k}": share(credits[k], items) for k in ks} for part, items in parts.items()}
-    position = position_bias(runs)["n"].get("2")
+    pools = sorted({row["pool"] for row in found.rows.values()})
+    flips = {pool: (found.position(stage, pool) or {}).get("flip_rate") for pool in pools}
     return {
         "k": most,
         "temperature": found.temperatures[stage],
         "readable": float(ok.mean()),
         "parts": votes,
-        "position": position,
+        "position": found.position(stage),
+        "flips": {pool: one for pool, one in flips.items() if one and one["rate"] is not None},
     }
 
 
