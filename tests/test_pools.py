@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 import re
 from collections import Counter
 from dataclasses import replace
@@ -217,6 +219,8 @@ def test_marked_solutions_keep_the_sources_marks() -> None:
     wrong = solution.wrong(0, 2)
     assert wrong.text == "He sold 96/2 = <<96/2=50>>50 clips.\nThat is 96+50 = <<96+50=146>>146 clips.\nA: 146"
     assert wrong.answer == "146"
+    thousand = read("It is 2*600 = <<2*600=1200>>1,200.\n#### 1,200")
+    assert replace(thousand, marked=True).right.text.startswith("It is 2*600 = <<2*600=1200>>1,200.")
     unclear = read("Half of 96 is <<96/2=48>>48.\n#### 48")
     assert of_solutions("{topic}", "How many?", [unclear.right], [10.0]) is None
     assert of_solutions("{topic}", "How many?", [replace(unclear, marked=True).right], [10.0]) is not None
@@ -280,6 +284,17 @@ def test_worked_solutions_have_one_two_and_four_responses(tmp_path: Path, name: 
         assert entry.item.labels == tuple(RIGHT if one is None else WRONG for one in entry.defects or ())
     singles = [entry.item.label for entry in entries if entry.n == 1]
     assert set(singles) == {RIGHT, WRONG}
+
+
+def test_a_solution_of_another_question_is_left_out(tmp_path: Path) -> None:
+    write_sources(tmp_path)
+    name = SOURCES["prmbench"].file
+    for original, kept in ((None, 160), ("A box weighs 4 pounds.", 0)):
+        rows = [row | {"meta": {"original_question": original}} for row in read_records(tmp_path / name)]
+        (tmp_path / name).write_bytes(gzip.compress("".join(json.dumps(row) + "\n" for row in rows).encode()))
+        report = Report()
+        assert len(_read("prmbench", tmp_path, report)) == kept
+        assert report.dropped["verifiable: PRMBench", "its solution is of another question"] == 160 - kept
 
 
 def test_only_the_english_half_is_read(tmp_path: Path) -> None:

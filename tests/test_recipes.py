@@ -17,6 +17,7 @@ from conftest import ROOT
 from recipe_scripts import module_of
 from transformers import TrainingArguments
 
+from modeling_grm.data.pools.entries import POOLS
 from modeling_grm.recipes import last_checkpoint, parse, read_keys, script
 from modeling_grm.types_grm import InvalidInput
 
@@ -27,8 +28,9 @@ SCRIPTS = {
     "meta_rm": ("train.py", ("RecipeArguments", "TrainingArguments")),
     "grpo": ("train.py", ("RecipeArguments", "SPCTConfig")),
 }
-BY_RULE = ("contrast", "grown")  # contrast.py's
-YAMLS = [path for step in SCRIPTS for path in sorted((RECIPES / step).glob("*.yaml")) if path.stem not in BY_RULE]
+BY_RULE = ("contrast", "grown", "whole")  # rft/contrast.py's
+RULED = {RECIPES / "rft" / f"{name}.yaml" for name in BY_RULE}
+YAMLS = [path for step in SCRIPTS for path in sorted((RECIPES / step).glob("*.yaml")) if path not in RULED]
 BARE = [*(RECIPES / step / name for step, (name, _) in SCRIPTS.items()), RECIPES / "rft" / "contrast.py"]
 HEADER = re.compile(r"\A# /// script\n((?:#.*\n)+?)# ///\n")
 
@@ -136,9 +138,13 @@ def test_every_yaml_has_known_keys(path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert read_keys(path, *kinds_of(path.parent.name, monkeypatch))
 
 
-def test_the_contrast_recipe_has_known_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", BY_RULE)
+def test_the_contrast_recipe_has_known_keys(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     module = module_of(RECIPES / "rft" / "contrast.py", monkeypatch)
-    assert read_keys(RECIPES / "rft" / "contrast.yaml", module.RecipeArguments, TrainingArguments)
+    keys = read_keys(RECIPES / "rft" / f"{name}.yaml", module.RecipeArguments, TrainingArguments)
+    assert keys
+    pools = {share.partition("=")[0] for share in keys.get("shares", [])}
+    assert pools in (set(), set(POOLS)), "name each pool of recipes/data, or none"
 
 
 @pytest.mark.parametrize("step", SCRIPTS)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from random import Random
 
@@ -16,19 +17,22 @@ from modeling_grm.data.contrast.defects import Candidate, Case
 from modeling_grm.data.contrast.grown import PARTS
 from modeling_grm.data.contrast.phrases import EMPTY, LANGUAGES, REFUSALS, pool
 from modeling_grm.data.contrast.sources import Seed, words
-from modeling_grm.data.contrast.strengths import GRADED
+from modeling_grm.data.contrast.strengths import GRADED, STRENGTHS
 from modeling_grm.data.pools.balance import balanced, signs
 from modeling_grm.data.pools.entries import Entry
-from modeling_grm.data.pools.whole import FROM, MAKERS, MOST, QUOTE, TOPIC, read_whole, unfit
+from modeling_grm.data.pools.whole import ALIKE, MAKERS, MOST, QUOTE, TOPIC, read_whole, unfit
 from modeling_grm.data.preference import Preference, Report
 from modeling_grm.parsing_grm import parse
 from modeling_grm.types_grm import Completion, Critique, Request
 
-CODE = (
-    'def area(a, b):\n    """Of a rectangle."""\n    if a < 0 or b < 0:\n        raise ValueError(a)\n    return a * b'
-)
+CODE = """def area(a, b):
+    # of one rectangle
+    if a < 0 or b < 0:
+        raise ValueError(a)
+    print("the area is", a * b, "square metres")"""
 PROSE = "Warm the oven to 200 degrees. Salt the meat well. Roast it for an hour, and let it rest before it is cut."
-FORMULAS = "1. Let $x=\\frac{1}{2}$ and $y=3$.\n\n2. Then $x+y=\\frac{7}{2}$, so $2x+2y=7$.\n\n3. The answer is $7$."
+FORMULAS = "1. Let $x=\\frac{1}{2}$ and $y=3$.\n\n2. Then $x+y=\\frac{7}{2}$, so $2x+2y=7$.\n\n3. So the answer is $7$."
+OTHER = "Rome was founded in 753.\n\nIts first kings are legends, and nobody knows more than that."
 TEXTS = {"code": CODE, "prose": PROSE, "formulas": FORMULAS}
 
 
@@ -42,12 +46,20 @@ def case_of(text: str, other: str, part: str = "train", seed: int = 0) -> Case:
 
 
 def _begins(text: str, good: str, least: int, most: int) -> bool:
-    """The first words of the good text, so many fewer."""
-    return good.startswith(text) and least <= words(good) - words(text) <= most
+    """The first words of the good text, so many fewer, cut within a line and a sentence."""
+    rest = good.removeprefix(text)
+    within = re.match(r"[,;:]?[ \t]+\S", rest) and text[-1] not in ".!?"
+    return good.startswith(text) and bool(within) and least <= words(good) - words(text) <= most
+
+
+def _ends(text: str, good: str, wanted: Callable[[str], bool]) -> bool:
+    """The good text, or most of it, and then what is wanted."""
+    starts = [at for at in range(len(good), len(good) // 3, -1) if text.startswith(good[:at].rstrip())]
+    return any(wanted(text[len(good[:at].rstrip()) :].strip()) for at in starts)
 
 
 def _foreign(text: str, good: str, phrases: tuple[str, ...]) -> bool:
-    return text.startswith(good) and text.removeprefix(good).strip() in phrases
+    return _ends(text, good, lambda rest: rest in phrases)
 
 
 def _of(text: str, phrases: tuple[str, ...]) -> bool:
@@ -67,8 +79,8 @@ def _lines(text: str) -> Counter[str]:
 
 CLAIMS: dict[tuple[str, str], Callable[[str, str, Case], bool]] = {
     ("off_topic", "plain"): lambda text, good, case: text == case.other.good[0],
-    ("off_topic", "subtle"): lambda text, good, case: (
-        text.startswith(good) and text.removeprefix(good).strip() in case.other.good[0]
+    ("off_topic", "subtle"): lambda text, good, case: _ends(
+        text, good, lambda rest: words(rest) >= 5 and rest in case.other.good[0]
     ),
     ("scrambled", "plain"): lambda text, good, case: Counter(text.split()) == Counter(good.split()),
     ("cut_short", "clear"): lambda text, good, case: _begins(text, good, 1, words(good) - 3),
@@ -137,7 +149,7 @@ def entries(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     made = request.param == "made"
     folder = write_sources(tmp_path_factory.mktemp("train")) if made else request.getfixturevalue("grm_data") / "train"
     report = Report()
-    found = [entry for name in FROM for entry in read_whole(folder, name, report)]
+    found = list(read_whole(folder, report))
     assert len(found) == report.kept.total()
     return found
 
@@ -176,14 +188,33 @@ def test_one_good_response_is_the_sources_own(entries: list[Entry]) -> None:
 
 def test_the_same_files_give_the_same_items(tmp_path: Path) -> None:
     folder = write_sources(tmp_path)
-    first, again = (list(read_whole(folder, "prmbench", Report())) for _ in range(2))
+    first, again = (list(read_whole(folder, Report())) for _ in range(2))
     assert [entry.to_dict() for entry in first] == [entry.to_dict() for entry in again]
 
 
-def test_length_does_not_tell_the_best(entries: list[Entry]) -> None:
-    pairs = [entry for entry in balanced(entries, Report()) if entry.n == 2]
-    longer = Counter(signs(entry)[0] for entry in pairs)
+@pytest.mark.parametrize("strength", STRENGTHS)
+def test_length_does_not_tell_the_best(entries: list[Entry], strength: str) -> None:
+    kept = balanced((entry for entry in entries if entry.strength == strength), Report())
+    longer = Counter(signs(entry)[0] for entry in kept if entry.n == 2)
     assert longer[1] == longer[-1] > 0
+
+
+def test_a_prompt_that_does_not_fit_is_not_used(tmp_path: Path) -> None:
+    report = Report()
+    found = list(read_whole(write_sources(tmp_path), report, fits=lambda prompt: "box" not in prompt))
+    assert {entry.item.source for entry in found} == {"UltraFeedback", "LLaMA-Factory"}
+    assert report.dropped["whole: PRMBench", "its prompt is in a benchmark"] == 160
+
+
+def test_another_solution_is_not_called_off_topic(entries: list[Entry]) -> None:
+    assert ALIKE == ("prmbench",)
+    solved = [entry for entry in entries if entry.item.source == "PRMBench"]
+    own = {text for entry in solved for text, name in _responses(entry) if name is None}
+    assert not {text for entry in solved for text, name in _responses(entry) if name == "off_topic"} & own
+
+
+def _responses(entry: Entry) -> Iterator[tuple[str, str | None]]:
+    return zip(entry.item.request.responses, entry.defects or (), strict=True)
 
 
 @pytest.mark.parametrize(
@@ -191,13 +222,19 @@ def test_length_does_not_tell_the_best(entries: list[Entry]) -> None:
     [
         (PROSE, (9.0, 3.0), None),
         (PROSE, (1.0, 0.0), None),
-        (PROSE, (5.0, 3.0), "rated low"),
-        (f"I'm sorry, but {PROSE}", (9.0, 3.0), "evasive"),
-        (f"{PROSE} And then", (9.0, 3.0), "unfinished"),
-        ("Too short.", (9.0, 3.0), "shorter than 8 or longer than 160 words"),
-        (f"{PROSE} " * 20, (9.0, 3.0), "shorter than 8 or longer than 160 words"),
+        (PROSE, (5.0, 3.0), "is rated low"),
+        (f"I'm sorry, but {PROSE}", (9.0, 3.0), "is evasive"),
+        (f"I cannot say. {PROSE}", (9.0, 3.0), "is evasive"),
+        (f"{PROSE} And then", (9.0, 3.0), "is unfinished"),
+        ("Too short.", (9.0, 3.0), "has fewer than 8 or more than 160 words"),
+        (f"{PROSE} " * 20, (9.0, 3.0), "has fewer than 8 or more than 160 words"),
     ],
 )
 def test_what_is_no_good_response_is_named(text: str, labels: tuple[float, ...], said: str | None) -> None:
     request = Request([{"role": "user", "content": "How?"}], [text, "another"])
-    assert unfit(Preference(request, 0, labels, "made", "MIT", "one")) == said
+    assert unfit(Preference(request, 0, labels, "made", "MIT", "one")) == (said and f"its best response {said}")
+
+
+def test_a_wish_for_another_language_is_no_prompt() -> None:
+    request = Request([{"role": "user", "content": "Say it in French."}], [PROSE, "another"])
+    assert unfit(Preference(request, 0, (9.0, 3.0), "made", "MIT", "one")) == "its prompt may ask for another language"

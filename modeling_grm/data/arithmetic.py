@@ -188,7 +188,7 @@ class Solution:
         known: dict[Fraction, Fraction] = {}
         parts: list[str] = []
         for step, check in zip(self.steps, checks, strict=True):
-            mark = f"<<{check.expression}={check.said}>>" if self.marked else ""
+            mark = f"<<{check.expression}={check.said.replace(',', '')}>>" if self.marked else ""
             parts += [_replaced(step.before, known), mark, check.said]
             if step.value in changed:
                 known[step.value] = changed[step.value]

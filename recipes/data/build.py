@@ -32,7 +32,7 @@ from modeling_grm.data.pools import card
 from modeling_grm.data.pools.balance import balanced, baselines
 from modeling_grm.data.pools.entries import POOLS, Entry, apart, columns, of_contrast
 from modeling_grm.data.pools.sources import MOST_WORDS, SOURCES, check_files, read_source
-from modeling_grm.data.pools.whole import FROM, read_whole
+from modeling_grm.data.pools.whole import read_whole
 from modeling_grm.data.preference import Report, to_dataset
 from modeling_grm.data.sources import FILES
 from modeling_grm.recipes import script
@@ -126,12 +126,11 @@ def contrast(args: BuildArguments, benchmarks: Benchmarks, report: Report, refus
             yield entry
 
 
-def others(args: BuildArguments, report: Report) -> Iterator[Entry]:
+def others(args: BuildArguments, benchmarks: Benchmarks, report: Report) -> Iterator[Entry]:
     """The verifiable and the human pool, and whole responses."""
     for source in SOURCES.values():
         yield from read_source(Path(args.data), source, report, args.most_words)
-    for name in FROM:
-        yield from read_whole(Path(args.data), name, report, args.most_words)
+    yield from read_whole(Path(args.data), report, args.most_words, fits=lambda asked: benchmarks.find([asked]) is None)
 
 
 def cleaned(entries: list[Entry], benchmarks: Benchmarks, report: Report, said: dict[str, Any]) -> list[Entry]:
@@ -207,7 +206,7 @@ def run(args: BuildArguments) -> dict[str, Any]:
     benchmarks = benchmarks_of(args)
     total = sum(map(args.contrast_items, PARTS))
     made = list(shown(contrast(args, benchmarks, report, refused), total, "contrast"))
-    read = list(shown(others(args, report), None, "other pools"))
+    read = list(shown(others(args, benchmarks, report), None, "other pools"))
     kept = cleaned([*made, *read], benchmarks, report, said)
     still = [entry for entry in kept if entry.pool == "contrast"]
     parts = parts_of([*still, *balanced((one for one in kept if one.pool != "contrast"), report)], args.seed)

@@ -25,9 +25,8 @@ _GREETING = re.compile(
     re.I,
 )
 EVASION = re.compile(r"(?:i'm sorry|i apologi[sz]e|sorry|unfortunately|as an ai|i understand)", re.I)
-_UNFIT = re.compile(
-    r"```|<[a-z/!]|https?://|\btranslat|\bin (?:spanish|french|german|italian|portuguese|chinese)\b", re.I
-)
+OTHER_LANGUAGE = re.compile(r"\btranslat|\bin (?:spanish|french|german|italian|portuguese|chinese)\b", re.I)
+_UNFIT = re.compile(rf"```|<[a-z/!]|https?://|{OTHER_LANGUAGE.pattern}", re.I)
 
 
 @dataclass(frozen=True)

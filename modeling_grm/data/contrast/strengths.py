@@ -57,21 +57,21 @@ def _best(case: Case, good: str, least: int = 2) -> list[str]:
     return _parts(trim(case.seed.good[0], case.width(good)), least)
 
 
-def _ended(text: str) -> bool:
+def ended(text: str) -> bool:
     """Whether a sentence is one: it ends as such, and not with the number of a list or an abbreviation."""
     return 5 <= words(text) <= 25 and bool(re.search(r"[^\d.!?][.!?]$", text)) and not _SHORT.search(text)
 
 
 def _foreign(case: Case, texts: tuple[str, ...]) -> str | None:
     """One sentence of another prompt's answer."""
-    found = [one for one in sentences(texts[0]) if _ended(one)]
+    found = [one for one in sentences(texts[0]) if ended(one)]
     return case.rng.choice(found) if found else None
 
 
 def _begun(case: Case, good: str, tail: Callable[[int], str | None], name: str) -> Candidate | None:
     """A first good sentence, and then a longer tail of about so many words."""
     own = _own(case, good, least=1)
-    rest = tail(max(8, case.width(good) - words(own[0]))) if own and _ended(own[0]) else None
+    rest = tail(max(8, case.width(good) - words(own[0]))) if own and ended(own[0]) else None
     if not rest or words(rest) < words(own[0]):
         return None
     return Candidate(f"{own[0]} {rest}", name, {"spot": spot(rest)})
@@ -81,7 +81,7 @@ def _ended_by(case: Case, good: str, ending: str | None, name: str) -> Candidate
     """The best text with that sentence behind it, or in the place of its last one."""
     own = _best(case, good)
     body = own[:-1] if len(own) > 2 and case.rng.random() < 0.5 else own
-    if not ending or not body or not _ended(body[-1]) or words(" ".join(body)) < words(ending):
+    if not ending or not body or not ended(body[-1]) or words(" ".join(body)) < words(ending):
         return None
     return Candidate(" ".join([*body, ending]), name, {"spot": spot(ending)})
 
@@ -204,7 +204,7 @@ def _repeated_clear(case: Case, good: str) -> Candidate | None:
     """Half of the text, then one of its sentences over and over."""
     own = _own(case, good)
     half = own[: max(1, len(own) // 2)]
-    again = next((one for one in own[len(half) :] if 4 <= words(one) <= 18 and _ended(one) and one not in half), None)
+    again = next((one for one in own[len(half) :] if 4 <= words(one) <= 18 and ended(one) and one not in half), None)
     if again is None:
         return None
     times = max(3, min(8, round((case.width(good) - words(" ".join(half))) / words(again))))
@@ -214,7 +214,7 @@ def _repeated_clear(case: Case, good: str) -> Candidate | None:
 def _repeated_subtle(case: Case, good: str) -> Candidate | None:
     """One of the sentences stands there twice."""
     own = _best(case, good)
-    places = [at for at, one in enumerate(own) if _ended(one) and own.count(one) == 1]
+    places = [at for at, one in enumerate(own) if ended(one) and own.count(one) == 1]
     if not places:
         return None
     at = case.rng.choice(places)
@@ -229,7 +229,7 @@ def _ignores_clear(case: Case, good: str) -> Candidate | None:
     """The earlier turn's answer, and one sentence on the last turn."""
     own = _own(case, good, least=1)
     earlier = trim(case.earlier.good[-1], max(8, case.width(good) - words(own[0]))) if case.earlier and own else None
-    if not earlier or not _ended(own[0]) or words(earlier) < words(own[0]):
+    if not earlier or not ended(own[0]) or words(earlier) < words(own[0]):
         return None
     return Candidate(f"{earlier} {own[0]}", "ignores_last_turn", {"spot": spot(own[0])})
 

@@ -1,6 +1,6 @@
 """Keeps length and place from telling the best response, and measures what they would tell.
 
-kept = balanced(entries, report)     in each part, source and n, the best is of each rank of length equally often
+kept = balanced(entries, report)     in each part, source, strength and n, the best is of each rank of length as often
 baselines(kept)                      how often the longest, the shortest and the first response is the best
 """
 
@@ -41,7 +41,8 @@ def balanced(entries: Iterable[Entry], report: Report) -> list[Entry]:
     Single responses pass as they are. Which of too many are left out goes by a hash.
     """
     kept: list[Entry] = []
-    for (_, _, n), group in grouped(entries, lambda entry: (entry.part, entry.label, entry.n)).items():
+    keys = grouped(entries, lambda entry: (entry.part, entry.label, entry.n, entry.strength))
+    for (_, _, n, _), group in keys.items():
         group = sorted(group, key=_draw)
         stay = group if n == 1 else _even(group, n, report)
         kept += [entry.moved(at % n) for at, entry in enumerate(stay)]

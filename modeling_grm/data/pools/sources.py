@@ -1,4 +1,4 @@
-"""The files of the verifiable and the human pool: what is read of each, under which licence, and what is too odd.
+"""The files of the pools but contrast: what is read of each, under which licence, and what is too odd.
 
     for entry in read_source(folder, SOURCES["prmbench"], report): ...
 
@@ -98,6 +98,7 @@ def _sound(folder: Path, source: Source, report: Report, most_words: int) -> Ite
     for number, row in enumerate(read_records(folder / source.file)):
         row = {**row, "id": f"{source.name}/{row.get('id', number)}"}
         odd = "of another subset" if source.only not in (None, row.get("subset")) else oddity(row, most_words)
+        odd = odd or ("its solution is of another question" if _reworded(row) else None)
         if odd:
             report.drop(source.label, odd, str(row["id"]))
         else:
@@ -115,6 +116,13 @@ def oddity(row: Row, most_words: int = MOST_WORDS) -> str | None:
     return next((reason for reason, holds in ODD if holds(texts)), None) or (
         f"longer than {most_words} words" if sum(map(words, texts)) > most_words else None
     )
+
+
+def _reworded(row: Row) -> bool:
+    """Whether its file says that the question was changed, and not the solution that it calls right (PRMBench)."""
+    about = row.get("meta") or {}
+    original = about.get("original_question")
+    return original is not None and original.strip() != row["conversation"][-1]["content"].strip()
 
 
 def _texts(row: Row) -> list[str] | None:

@@ -1,7 +1,7 @@
 """Whole responses of any kind, code, lists and mathematics among them, with a defect made by rule.
 
-    good                 "def area(a, b):\\n    return a * b"
-    cut short, 5/10      "def area(a, b):\\n"
+    good                           "Subtract them:\n\n$7x-2x=5x$, so $5x=10$.\n\nThe answer is $x=2$."
+    good, but its last words ...   "Subtract them:\n\n$7x-2x=5x$, so $5x=10$.\n\nThe answer"
 
 The contrast pool cuts its responses to some sentences of plain prose. A judge that has seen no others loses itself in
 what it then has to quote: it wrote zeros without end behind an odd prompt. Here a response is as its source has it, and
@@ -11,33 +11,36 @@ the defects are the contrast set's, with its verdicts and scores, made without c
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 
-from ...types_grm import Request
+from ...types_grm import InvalidInput, Request
 from ..contrast.build import COUNTS
 from ..contrast.defects import Candidate, Case
-from ..contrast.grown import PARTS, part_of
+from ..contrast.grown import part_of
 from ..contrast.phrases import EMPTY, LANGUAGES, pool
-from ..contrast.sources import EVASION, Seed, sentences, words
-from ..contrast.strengths import GRADED, Make, firm, spot
+from ..contrast.sources import EVASION, OTHER_LANGUAGE, Seed, sentences, words
+from ..contrast.strengths import GRADED, Make, ended, firm, spot
 from ..contrast.targets import description, score, topic_of, verdict
 from ..preference import Preference, Report
 from .entries import Entry, asked
-from .sources import MOST_WORDS, SOURCES, Source, readable
+from .sources import MOST_WORDS, SOURCES, readable
 from .targets import Draft
 
 FROM = {"ultrafeedback": 5, "llama-factory": 5, "prmbench": 1}
-"""A name of `sources.SOURCES` -> items of each of its prompts."""
+"""A name of `sources.SOURCES` -> items of each of its rows."""
+ALIKE = ("prmbench",)
+"""Sources one of whose responses may pass for an answer to another's prompt: it is not called off topic there."""
 POOL = "whole"
 KIND = "open"  # of the contrast set's kinds, for what a good response is called and deserves
 FEWEST, MOST = 8, 160  # words of a good response
 TOGETHER = 260  # words of all responses of an item, about; a longer good one stands beside one other
 TOPIC, QUOTE = 80, 40  # characters; a formula may have no space
 RATED = 7  # the least rating of 10 of a response that is called good
-_FINISHED = re.compile(r"[.!?)\]}`\"'$]$")
+_FINISHED = re.compile(r"[.!?)\]}`\"'$\d]$")
+_EVADES = re.compile(rf"{EVASION.pattern}|i (?:cannot|can't|am unable)", re.IGNORECASE)
 _CRITERIA = (
     'relevance to "{topic}" (50%), completeness (30%), clarity (20%)',
     'help with "{topic}" (60%), a finished text (20%), no repetition (20%)',
@@ -53,29 +56,32 @@ def _pieces(text: str) -> list[str]:
     return [line for line in lines if 3 <= words(line) <= 25]
 
 
-def _up_to(text: str, count: int) -> str:
-    """Its first words, spaced as they are."""
-    return text[: [found.end() for found in re.finditer(r"\S+", text)][count - 1]]
-
-
-def _off_topic(case: Case, good: str) -> Candidate | None:
-    return Candidate(case.other.good[0], "off_topic") if case.other.prompt != case.seed.prompt else None
-
-
-def _shuffled(case: Case, good: str) -> Candidate | None:
-    mixed = good.split()
-    case.rng.shuffle(mixed)
-    return Candidate(" ".join(mixed), "scrambled")
+def _cut(case: Case, good: str, least: int, most: int) -> Candidate | None:
+    """Its first words, spaced as they are, from `least` to `most`, where that is within a line and a sentence."""
+    ends = [found.end() for found in re.finditer(r"\S+", good)][max(least, 1) - 1 : most]
+    inside = [end for end in ends if re.match(r"[ \t]+\S", good[end:]) and not _FINISHED.search(good[:end])]
+    return Candidate(good[: case.rng.choice(inside)].rstrip(",;:"), "cut_short") if inside else None
 
 
 def _half(case: Case, good: str) -> Candidate | None:
-    kept = _up_to(good, max(4, round(words(good) * case.rng.uniform(0.35, 0.8))))
-    return Candidate(kept.rstrip(",;:.!?"), "cut_short")
+    return _cut(case, good, round(0.35 * words(good)), round(0.8 * words(good)))
 
 
 def _last_missing(case: Case, good: str) -> Candidate | None:
-    kept = _up_to(good, words(good) - case.rng.randint(2, 3))
-    return Candidate(kept.rstrip(",;:.!?"), "cut_short")
+    return _cut(case, good, words(good) - 3, words(good) - 2)
+
+
+def _off_topic(case: Case, good: str) -> Candidate | None:
+    return Candidate(case.other.good[0], "off_topic")
+
+
+def _shuffled(case: Case, good: str) -> Candidate | None:
+    """Its words in another order, between the spaces and line breaks that it has."""
+    parts = re.split(r"(\s+)", good.strip())
+    mixed = parts[::2]
+    case.rng.shuffle(mixed)
+    parts[::2] = mixed
+    return Candidate("".join(parts), "scrambled")
 
 
 def _again_and_again(case: Case, good: str) -> Candidate | None:
@@ -86,12 +92,13 @@ def _again_and_again(case: Case, good: str) -> Candidate | None:
 
 
 def _stuck(case: Case, good: str) -> Candidate | None:
-    """Half of the text, and then its next line over and over."""
-    half = _up_to(good, max(4, words(good) // 2))
-    rest = [piece for piece in _pieces(good[len(half) :]) if piece not in half]
-    if not rest:
+    """Half of its lines, and then the next one over and over."""
+    pieces = _pieces(good)
+    begun, rest = pieces[: len(pieces) // 2], pieces[len(pieces) // 2 :]
+    if not begun or rest[0] in begun:
         return None
-    return Candidate("\n".join([half, *[rest[0]] * _times(case, half, rest[0])]), "repeated", {"spot": spot(rest[0])})
+    again = [rest[0]] * _times(case, "\n".join(begun), rest[0])
+    return Candidate("\n".join([*begun, *again]), "repeated", {"spot": _spot(rest[0])})
 
 
 def _times(case: Case, text: str, piece: str) -> int:
@@ -104,32 +111,42 @@ def _twice(case: Case, good: str) -> Candidate | None:
     if not pieces:
         return None
     again = case.rng.choice(pieces)
-    gap = "\n" if "\n" in good.strip() else " "
-    return Candidate(good.replace(again, f"{again}{gap}{again}"), "repeated", {"spot": spot(again)})
+    return Candidate(good.replace(again, f"{again}{_gap(good)}{again}"), "repeated", {"spot": _spot(again)})
 
 
-def _with_end(good: str, ending: str, name: str, **facts: str) -> Candidate:
-    gap = "\n\n" if "\n" in good.strip() else " "
-    return Candidate(f"{good}{gap}{ending}", name, {"spot": spot(ending), **facts})
+def _gap(text: str) -> str:
+    return "\n" if "\n" in text.strip() else " "
+
+
+def _spot(text: str) -> str:
+    return spot(text)[:QUOTE]
+
+
+def _with_end(case: Case, good: str, ending: str, name: str, **facts: str) -> Candidate:
+    """That behind it, or in the place of its last line, so that the longer one is not always the worse."""
+    last = (_pieces(good) or [""])[-1]
+    body = good[: good.rindex(last)].rstrip() if last and case.rng.random() < 0.6 else good
+    body = body if 2 * words(body) > words(good) else good
+    return Candidate(f"{body}{_gap(good)}{ending}", name, {"spot": _spot(ending), **facts})
 
 
 def _foreign_end(case: Case, good: str) -> Candidate | None:
-    other = _off_topic(case, good)
-    pieces = [piece for piece in _pieces(other.text) if words(piece) >= 5] if other else []
-    return _with_end(good, case.rng.choice(pieces), "off_topic") if pieces else None
+    pieces = [piece for piece in _pieces(case.other.good[0]) if ended(piece) and piece not in good]
+    return _with_end(case, good, case.rng.choice(pieces), "off_topic") if pieces else None
 
 
 def _empty_end(case: Case, good: str) -> Candidate:
-    return _with_end(good, case.rng.choice(pool(EMPTY, case.split)), "contentless")
+    return _with_end(case, good, case.rng.choice(pool(EMPTY, case.split)), "contentless")
 
 
 def _refusing_end(case: Case, good: str) -> Candidate:
-    return _with_end(good, case.rng.choice(firm(case.split)), "refusal")
+    return _with_end(case, good, case.rng.choice(firm(case.split)), "refusal")
 
 
 def _other_tongue_end(case: Case, good: str) -> Candidate:
     language = case.rng.choice(sorted(LANGUAGES))
-    return _with_end(good, case.rng.choice(pool(LANGUAGES[language], case.split)), "wrong_language", language=language)
+    ending = case.rng.choice(pool(LANGUAGES[language], case.split))
+    return _with_end(case, good, ending, "wrong_language", language=language)
 
 
 MAKERS: dict[tuple[str, str], Make] = {
@@ -171,81 +188,98 @@ class Good:
 def unfit(item: Preference) -> str | None:
     """Why an item's best response cannot be called good or finished; None where it can."""
     if item.best is None:
-        return "not one"
-    text, ratings = item.request.responses[item.best], item.labels or (1.0,)
+        return "its best response is not one"
+    text, ratings = item.request.responses[item.best].strip(), item.labels or (1.0,)
     checks = (
-        ("rated low", 1 < max(ratings) < RATED),
-        ("evasive", bool(EVASION.match(text))),
-        ("unfinished", not _FINISHED.search(text.rstrip())),
-        (f"shorter than {FEWEST} or longer than {MOST} words", not FEWEST <= words(text) <= MOST),
+        ("its prompt may ask for another language", bool(OTHER_LANGUAGE.search(asked(item.request.query)))),
+        ("its best response is rated low", 1 < max(ratings) < RATED),
+        ("its best response is evasive", bool(_EVADES.match(text))),
+        ("its best response is unfinished", not _FINISHED.search(text)),
+        (f"its best response has fewer than {FEWEST} or more than {MOST} words", not FEWEST <= words(text) <= MOST),
     )
     return next((reason for reason, holds in checks if holds), None)
 
 
-def read_whole(folder: Path, name: str, report: Report, most_words: int = MOST_WORDS) -> Iterator[Entry]:
-    """The entries that one of `FROM` gives; what is unfit is dropped and counted.
+def read_whole(
+    folder: Path, report: Report, most_words: int = MOST_WORDS, *, fits: Callable[[str], bool] | None = None
+) -> Iterator[Entry]:
+    """The entries of all of `FROM`; what is unfit is dropped and counted.
+
+    Args:
+        folder: where the source files are.
+        report: of what is kept and dropped.
+        most_words: longer rows are left out.
+        fits: whether a prompt may be used; all may if left out.
 
     Raises:
         InvalidInput: there is no such file, or it cannot be read.
     """
+    goods = {name: list(_goods(folder, name, report, most_words, fits)) for name in FROM}
+    for name, found in goods.items():
+        others = {other: goods[other] for other in FROM if not {name, other} <= set(ALIKE)}
+        for good in found:
+            for number in range(FROM[name]):
+                if number:
+                    report.keep(f"{POOL}: {good.item.source}")
+                yield _broken(good, others, number)
+
+
+def _goods(
+    folder: Path, name: str, report: Report, most_words: int, fits: Callable[[str], bool] | None
+) -> Iterator[Good]:
     source = replace(SOURCES[name], pool=POOL)
-    goods = list(_goods(folder, source, report, most_words))
-    by_part = {part: [good for good in goods if good.part == part] for part in PARTS}
-    for good in goods:
-        found = [_broken(source, good, by_part[good.part], number) for number in range(FROM[name])]
-        entries = [entry for entry in found if entry]
-        if not entries:
-            report.lose(source.label, "no defect that fits it", good.item.id)
-        for _ in entries[1:]:
-            report.keep(source.label)
-        yield from entries
-
-
-def _goods(folder: Path, source: Source, report: Report, most_words: int) -> Iterator[Good]:
     for item in readable(folder, source, report, most_words):
-        reason = unfit(item)
+        prompt = asked(item.request.query)
+        reason = unfit(item) or (None if fits is None or fits(prompt) else "its prompt is in a benchmark")
         if reason or item.best is None:
-            report.lose(source.label, f"its best response is {reason}", item.id)
-            continue
-        yield Good(item, part_of(asked(item.request.query)), item.request.responses[item.best].strip())
+            report.lose(source.label, str(reason), item.id)
+        else:
+            yield Good(item, part_of(prompt), item.request.responses[item.best].strip())
 
 
-def _broken(source: Source, good: Good, others: Sequence[Good], number: int) -> Entry | None:
-    """One item of a good response; n, the defects and the place go by its id."""
+def _broken(good: Good, others: Mapping[str, Sequence[Good]], number: int) -> Entry:
+    """One item of a good response; n, the defects and the places go by its id."""
     rng = Random(f"whole {good.item.id} {number}")
-    case = Case(good.seed, rng.choice(others).seed, good.part, rng)
+    case = Case(good.seed, _another(good, others, rng).seed, good.part, rng)
     n = min(rng.choice(COUNTS), max(2, TOGETHER // words(good.text)))
-    made = [*_made(case, good.text, max(1, n - 1))]
-    if len(made) < max(1, n - 1):
-        return None
+    made = [*_made(case, good.text, max(1, n - 1), least=1 if n > 1 else 2)]
     best = Candidate(good.text, None)
-    shown = rng.sample([best, *made], n) if n > 1 else [rng.choice((best, *made))]
-    return _entry(source, good, shown, number) if n > 1 or score(shown[0], KIND) > 1 else None
+    return _entry(good, rng.sample([best, *made], n) if n > 1 else [rng.choice((best, *made))], number)
 
 
-def _made(case: Case, good: str, count: int) -> Iterator[Candidate]:
-    """So many different defects."""
+def _another(good: Good, others: Mapping[str, Sequence[Good]], rng: Random) -> Good:
+    """Of the same part and of another prompt; the source is drawn first."""
+    for name in rng.sample(list(others), len(others)):
+        found = [one for one in others[name] if one.part == good.part and one.seed.prompt != good.seed.prompt]
+        if found:
+            return rng.choice(found)
+    raise InvalidInput(f"{good.item.source}: no other prompt in the part {good.part!r}; give more rows")
+
+
+def _made(case: Case, good: str, count: int, least: int) -> Iterator[Candidate]:
+    """So many different defects that leave at least such a score."""
     texts, names = {good}, set[str]()
     for name, strength in case.rng.sample(list(MAKERS), len(MAKERS)):
-        made = MAKERS[name, strength](case, good) if name not in names and len(names) < count else None
-        if made and made.text.strip() and made.text not in texts:
+        wanted = name not in names and len(names) < count and GRADED[name][strength].score >= least
+        made = MAKERS[name, strength](case, good) if wanted else None
+        if made and made.text not in texts:
             texts.add(made.text)
             names.add(name)
             yield replace(made, strength=strength)
 
 
-def _entry(source: Source, good: Good, shown: Sequence[Candidate], number: int) -> Entry:
+def _entry(good: Good, shown: Sequence[Candidate], number: int) -> Entry:
     scores = tuple(score(one, KIND) for one in shown)
     best = next((at for at, one in enumerate(shown) if one.defect is None), None) if len(shown) > 1 else None
     request = Request(good.item.request.query, [one.text for one in shown])
     name = f"{good.item.id}-whole-{number}"
-    item = Preference(request, best, tuple(map(float, scores)), source.name, good.item.licence, name)
+    item = Preference(request, best, tuple(map(float, scores)), good.item.source, good.item.licence, name)
     criteria = Random(name).choice(_CRITERIA).format(topic=topic_of(asked(request.query))[:TOPIC])
     said = tuple((description(one.text, QUOTE), verdict(one, KIND)) for one in shown)
     worst = min(shown, key=lambda one: (one.defect is None, score(one, KIND)))
     return Entry(
         item,
-        source.pool,
+        POOL,
         worst.defect or "none",
         tuple(one.defect for one in shown),
         tuple(one.strength or None for one in shown),
