@@ -91,7 +91,7 @@ def _parts(entries: Mapping[str, Sequence[Entry]]) -> str:
         "prompt, and no earlier turn of a user, is in two of them. `train` is for a judge, `meta` for a meta RM,\n"
         "which must not learn from judgements of what its judge has seen, `test` for neither. What modeling-grm's\n"
         "contrast set calls `train` is exactly `train` here, so the embedded judge has seen no prompt of `meta` and\n"
-        "`test`. The contrast pool's own phrases differ from part to part."
+        "`test`. The phrases that defects are made of differ from part to part."
     )
     prompts = {part: len({entry.item.request.query[-1]["content"] for entry in rows}) for part, rows in entries.items()}
     lines = [
