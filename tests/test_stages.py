@@ -12,12 +12,16 @@ from random import Random
 from types import ModuleType
 from typing import Any
 
+import datasets
 import pytest
 from conftest import ROOT
 from recipe_scripts import module_of
 from stores import run
 
 from modeling_grm.baselines import make
+from modeling_grm.data.contrast.grown import part_of
+from modeling_grm.data.pools.entries import asked
+from modeling_grm.data.sources import read_records
 from modeling_grm.publishing.measured import found_in
 from modeling_grm.types_grm import Completion, InvalidInput, Prompt, Request
 
@@ -221,6 +225,18 @@ def test_a_matrix_of_styles_becomes_a_pair_of_one_style(rows: ModuleType) -> Non
         assert styles[places[0]] == styles[places[1]]
         seen[styles[places[0]], pair["labels"][0]] += 1
     assert len(seen) == 6
+
+
+def test_measured_rows_stay_what_they_were(rows: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = list(read_records(rows.KEPT))
+    assert len(kept) == 140
+    assert {part_of(asked(row["conversation"])) for row in kept} == {"test"}
+    now = {**kept[0], "id": kept[0]["id"].removeprefix("contrast/"), "responses": ["another"], "labels": [8]}
+    monkeypatch.setattr(rows, "PARTS", (rows.Part("contrast", "contrast", 100, None, rows._of("contrast")),))
+    dataset = datasets.Dataset.from_list([now, {**now, "id": "new"}])
+    monkeypatch.setattr(rows, "read_dataset", lambda *_, **__: dataset)
+    found = {row["id"]: row["responses"] for row in rows.made(tmp_path, tmp_path, 2)}
+    assert found == {kept[0]["id"]: kept[0]["responses"], "contrast/new": ["another"]}
 
 
 def test_the_shares_make_a_whole(rows: ModuleType) -> None:

@@ -3,7 +3,8 @@
     python recipes/eval/rows.py --dataset runs/preferences/dataset --data ../shared/data/eval --items 400
 
 Of the preference dataset it takes the part `test`, of each benchmark file a share; which rows goes by a hash of their
-id, so that 400 are among 1,500. The rows stay here: some benchmarks' licences forbid to pass them on.
+id, so that 400 are among 1,500. The rows stay here: some benchmarks' licences forbid to pass them on. The contrast rows
+of the first 400 are kept in `contrast.jsonl.gz`: the dataset has other texts under these ids since they were measured.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from modeling_grm.types_grm import InvalidInput
 
 MOST_WORDS = 900
 """Longer rows are left out: on a CPU one of them costs as much as ten others."""
+KEPT = Path(__file__).with_name("contrast.jsonl.gz")
 
 
 class Part(NamedTuple):
@@ -94,11 +96,12 @@ def chosen(part: Part, rows: Iterable[Row], items: int) -> Iterator[dict[str, An
 def made(dataset: Path, data: Path, items: int) -> list[dict[str, Any]]:
     """All rows, part by part."""
     own = read_dataset(str(dataset), split="test").to_list()
+    kept = {row["id"]: dict(row) for row in read_records(KEPT)}
     found: list[dict[str, Any]] = []
     with progress(len(PARTS), "parts") as bar:
         for part in PARTS:
             rows = own if part.file is None else list(read_records(data / part.file))
-            found += chosen(part, rows, items)
+            found += (kept.get(row["id"], row) for row in chosen(part, rows, items))
             bar.advance(bar.task_ids[0])
     return found
 
