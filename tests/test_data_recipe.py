@@ -195,7 +195,7 @@ def test_benchmarks_are_kept_out(smoke: Callable[..., dict[str, Any]], tmp_path:
     assert not {prompt.lower() for prompt in prompts.values()} & turns
     assert not {asked(row["conversation"]).lower() for row in left} & {prompt.lower() for prompt in prompts.values()}
     found = said["decontamination"]
-    assert found["contrast_prompts"] >= 1
+    assert found["prompts_refused"] >= 1
     assert found["benchmarks"]["judged"]["prompts"] == len(POOLS)
     assert found["removed"] >= 2
     assert f"| judged | {len(POOLS)} |" in (tmp_path / "after" / "dataset" / "README.md").read_text(encoding="utf-8")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
@@ -16,11 +17,11 @@ from made_sources import write_sources
 from modeling_grm.data.contrast.defects import Candidate, Case
 from modeling_grm.data.contrast.grown import PARTS
 from modeling_grm.data.contrast.phrases import EMPTY, LANGUAGES, REFUSALS, pool
-from modeling_grm.data.contrast.sources import Seed, words
+from modeling_grm.data.contrast.sources import Seed, sentences, words
 from modeling_grm.data.contrast.strengths import GRADED, STRENGTHS
 from modeling_grm.data.pools.balance import balanced, signs
 from modeling_grm.data.pools.entries import Entry
-from modeling_grm.data.pools.whole import ALIKE, MAKERS, MOST, QUOTE, TOPIC, read_whole, unfit
+from modeling_grm.data.pools.whole import _FINISHED, MAKERS, MOST, QUOTE, SOLUTIONS, TOPIC, read_whole, unfit
 from modeling_grm.data.preference import Preference, Report
 from modeling_grm.parsing_grm import parse
 from modeling_grm.types_grm import Completion, Critique, Request
@@ -33,7 +34,16 @@ CODE = """def area(a, b):
 PROSE = "Warm the oven to 200 degrees. Salt the meat well. Roast it for an hour, and let it rest before it is cut."
 FORMULAS = "1. Let $x=\\frac{1}{2}$ and $y=3$.\n\n2. Then $x+y=\\frac{7}{2}$, so $2x+2y=7$.\n\n3. So the answer is $7$."
 OTHER = "Rome was founded in 753.\n\nIts first kings are legends, and nobody knows more than that."
-TEXTS = {"code": CODE, "prose": PROSE, "formulas": FORMULAS}
+FENCED = """Use the built-in function for it:
+
+```python
+print(sum([1, 2, 3]))
+```
+
+It adds up whatever the list holds.
+```"""
+PIECES = [one.strip() for text in (CODE, PROSE, FORMULAS, FENCED) for one in (*text.split("\n"), *sentences(text))]
+TEXTS = {"fenced": FENCED, "code": CODE, "prose": PROSE, "formulas": FORMULAS}
 
 
 def case_of(text: str, other: str, part: str = "train", seed: int = 0) -> Case:
@@ -48,14 +58,15 @@ def case_of(text: str, other: str, part: str = "train", seed: int = 0) -> Case:
 def _begins(text: str, good: str, least: int, most: int) -> bool:
     """The first words of the good text, so many fewer, cut within a line and a sentence."""
     rest = good.removeprefix(text)
-    within = re.match(r"[,;:]?[ \t]+\S", rest) and text[-1] not in ".!?"
+    within = re.match(r"[,;:]*[ \t]+\S", rest) and not _FINISHED.search(text)
     return good.startswith(text) and bool(within) and least <= words(good) - words(text) <= most
 
 
 def _ends(text: str, good: str, wanted: Callable[[str], bool]) -> bool:
-    """The good text, or most of it, and then what is wanted."""
-    starts = [at for at in range(len(good), len(good) // 3, -1) if text.startswith(good[:at].rstrip())]
-    return any(wanted(text[len(good[:at].rstrip()) :].strip()) for at in starts)
+    """The good text, or all but its last line or sentence, and then what is wanted."""
+    last = max(good.rfind("\n"), 0) or good.rfind(". ") + 1
+    starts = (good, good[:last].rstrip())
+    return any(text.startswith(start) and wanted(text.removeprefix(start).strip()) for start in starts)
 
 
 def _foreign(text: str, good: str, phrases: tuple[str, ...]) -> bool:
@@ -89,8 +100,8 @@ CLAIMS: dict[tuple[str, str], Callable[[str, str, Case], bool]] = {
         len(_lines(text)) == 1 and max(_lines(text).values()) >= 3 and text.splitlines()[0] in good
     ),
     ("repeated", "clear"): lambda text, good, case: max(_lines(text).values()) >= 3 and len(_lines(text)) > 1,
-    ("repeated", "subtle"): lambda text, good, case: (
-        words(text) > words(good) and set(text.split()) == set(good.split())
+    ("repeated", "subtle"): lambda text, good, case: any(
+        good == text.replace(f"{line}\n{line}", line) or good == text.replace(f"{line} {line}", line) for line in PIECES
     ),
     ("contentless", "plain"): lambda text, good, case: _of(text, pool(EMPTY, case.split)),
     ("contentless", "subtle"): lambda text, good, case: _foreign(text, good, pool(EMPTY, case.split)),
@@ -207,10 +218,24 @@ def test_a_prompt_that_does_not_fit_is_not_used(tmp_path: Path) -> None:
 
 
 def test_another_solution_is_not_called_off_topic(entries: list[Entry]) -> None:
-    assert ALIKE == ("prmbench",)
-    solved = [entry for entry in entries if entry.item.source == "PRMBench"]
+    solved = [entry for entry in entries if entry.item.source in SOLUTIONS]
     own = {text for entry in solved for text, name in _responses(entry) if name is None}
     assert not {text for entry in solved for text, name in _responses(entry) if name == "off_topic"} & own
+
+
+def test_a_list_has_no_response_of_the_good_ones_very_length(entries: list[Entry]) -> None:
+    for entry in entries:
+        assert entry.n <= 2 or "scrambled" not in (entry.defects or ())
+
+
+def test_a_solution_keeps_its_answer() -> None:
+    case = case_of(FORMULAS, OTHER)
+    case = replace(case, seed=replace(case.seed, source="PRMBench"))
+    for name in ("contentless", "refusal", "wrong_language", "off_topic"):
+        for _ in range(20):
+            made = MAKERS[name, "subtle"](case, FORMULAS)
+            assert made is not None
+            assert made.text.startswith(FORMULAS)
 
 
 def _responses(entry: Entry) -> Iterator[tuple[str, str | None]]:

@@ -14,7 +14,7 @@ Every key of the YAML can be overridden on the command line. In `out`: `dataset/
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -107,15 +107,8 @@ def benchmarks_of(args: BuildArguments) -> Benchmarks:
     return benchmarks
 
 
-def contrast(args: BuildArguments, benchmarks: Benchmarks, report: Report, refused: set[str]) -> Iterator[Entry]:
-    """The contrast pool of all parts, from prompts that are in no benchmark; the others are put into `refused`."""
-
-    def fits(prompt: str) -> bool:
-        if benchmarks.find([prompt]) is None:
-            return True
-        refused.add(prompt)
-        return False
-
+def contrast(args: BuildArguments, fits: Callable[[str], bool], report: Report) -> Iterator[Entry]:
+    """The contrast pool of all parts, from the prompts that fit."""
     for part in PARTS:
         rows = grow(Path(args.data), part, args.contrast_items(part), args.seed, strengths=args.strengths, fits=fits)
         for entry in map(of_contrast, rows):
@@ -126,11 +119,11 @@ def contrast(args: BuildArguments, benchmarks: Benchmarks, report: Report, refus
             yield entry
 
 
-def others(args: BuildArguments, benchmarks: Benchmarks, report: Report) -> Iterator[Entry]:
-    """The verifiable and the human pool, and whole responses."""
+def others(args: BuildArguments, fits: Callable[[str], bool], report: Report) -> Iterator[Entry]:
+    """The verifiable and the human pool, and whole responses to the prompts that fit."""
     for source in SOURCES.values():
         yield from read_source(Path(args.data), source, report, args.most_words)
-    yield from read_whole(Path(args.data), report, args.most_words, fits=lambda asked: benchmarks.find([asked]) is None)
+    yield from read_whole(Path(args.data), report, args.most_words, fits=fits)
 
 
 def cleaned(entries: list[Entry], benchmarks: Benchmarks, report: Report, said: dict[str, Any]) -> list[Entry]:
@@ -204,14 +197,21 @@ def run(args: BuildArguments) -> dict[str, Any]:
     check_files(Path(args.data), chain(contrast_sources.SOURCES, (one.file for one in SOURCES.values())))
     report, said, refused = Report(), dict[str, Any](), set[str]()
     benchmarks = benchmarks_of(args)
+
+    def fits(prompt: str) -> bool:
+        if benchmarks.find([prompt]) is None:
+            return True
+        refused.add(prompt)
+        return False
+
     total = sum(map(args.contrast_items, PARTS))
-    made = list(shown(contrast(args, benchmarks, report, refused), total, "contrast"))
-    read = list(shown(others(args, benchmarks, report), None, "other pools"))
+    made = list(shown(contrast(args, fits, report), total, "contrast"))
+    read = list(shown(others(args, fits, report), None, "other pools"))
     kept = cleaned([*made, *read], benchmarks, report, said)
     still = [entry for entry in kept if entry.pool == "contrast"]
     parts = parts_of([*still, *balanced((one for one in kept if one.pool != "contrast"), report)], args.seed)
     if said["decontamination"] is not None:
-        said["decontamination"]["contrast_prompts"] = len(refused)
+        said["decontamination"]["prompts_refused"] = len(refused)
     said |= {
         "rows": report.to_dict(),
         "parts": {part: len(rows) for part, rows in parts.items()},

@@ -95,13 +95,14 @@ def chosen(part: Part, rows: Iterable[Row], items: int) -> Iterator[dict[str, An
 
 def made(dataset: Path, data: Path, items: int) -> list[dict[str, Any]]:
     """All rows, part by part."""
-    own = read_dataset(str(dataset), split="test").to_list()
-    kept = {row["id"]: dict(row) for row in read_records(KEPT)}
+    rows = read_dataset(str(dataset), split="test").to_list()
+    kept = ({**row, "id": row["id"].partition("/")[2]} for row in read_records(KEPT))
+    own = list({row["id"]: row for row in (*rows, *kept)}.values())
     found: list[dict[str, Any]] = []
     with progress(len(PARTS), "parts") as bar:
         for part in PARTS:
             rows = own if part.file is None else list(read_records(data / part.file))
-            found += (kept.get(row["id"], row) for row in chosen(part, rows, items))
+            found += chosen(part, rows, items)
             bar.advance(bar.task_ids[0])
     return found
 

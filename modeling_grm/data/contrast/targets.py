@@ -88,7 +88,7 @@ def verdict(candidate: Candidate, kind: str) -> str:
 def description(text: str, most: int | None = None) -> str:
     """A response's first and last words, of either at most so many characters."""
     start, end = _first(text, QUOTED), _last(text, QUOTED)
-    return f'starts "{start[:most]}" and ends "{end[-(most or len(end)) :]}"'
+    return f'starts "{start[:most]}" and ends "{end[-most:] if most else end}"'
 
 
 def works_out(checks: Sequence[Check], answer: str) -> str:

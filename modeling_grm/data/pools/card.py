@@ -182,8 +182,8 @@ def _decontaminated(said: Mapping[str, Any]) -> str:
         return _section("Decontamination", "**No benchmarks were given, so nothing was kept out.**")
     text = (
         f"Items went out that share a whole user turn, or a run of {found['n']} words of one, with a prompt of these\n"
-        f"benchmarks: {found['removed']} items, and {found['contrast_prompts']} prompts before the contrast pool was\n"
-        "made from the others."
+        f"benchmarks: {found['removed']} items, and {found['prompts_refused']} prompts before the contrast\n"
+        "and the whole pool were made from the others."
     )
     lines = [(name, one["prompts"], one["exact"], one["n-gram"]) for name, one in found["benchmarks"].items()]
     return _section("Decontamination", text, table(("benchmark", "prompts", "exact", "n-gram"), lines))

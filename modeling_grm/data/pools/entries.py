@@ -23,7 +23,7 @@ NOTES: dict[str, str] = {
     "pool": "contrast: defects made by rule; whole: the same in responses of any kind; verifiable: solutions right or "
     "wrong; human: preferences",
     "subset": "the main defect or kind of error; of the human pool the source's own subset",
-    "strength": "of the main defect: plain, clear or subtle; null in the other two pools",
+    "strength": "of the main defect: plain, clear or subtle; null where there is none",
     "defects": "a response each: what is wrong with it, null where nothing is; null for the human pool",
     "strengths": "a response each: the strength of its defect",
     "programmatic": "a rule of this project made the wrong responses, and the label follows from it",

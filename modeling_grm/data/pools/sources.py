@@ -53,7 +53,7 @@ class Source:
     Attributes:
         file: its name.
         name: as the rows have it.
-        pool: verifiable or human.
+        pool: verifiable, human or whole.
         note: what a reader of the card should know.
         make: its rows as entries.
         criteria: of the judgement to learn, which names the topic; None where no rule can write one.

@@ -31,8 +31,8 @@ from .targets import Draft
 
 FROM = {"ultrafeedback": 5, "llama-factory": 5, "prmbench": 1}
 """A name of `sources.SOURCES` -> items of each of its rows."""
-ALIKE = ("prmbench",)
-"""Sources one of whose responses may pass for an answer to another's prompt: it is not called off topic there."""
+SOLUTIONS = ("PRMBench",)
+"""Sources of solutions: one of them may pass for another prompt's, so it is not called off topic there."""
 POOL = "whole"
 KIND = "open"  # of the contrast set's kinds, for what a good response is called and deserves
 FEWEST, MOST = 8, 160  # words of a good response
@@ -40,6 +40,9 @@ TOGETHER = 260  # words of all responses of an item, about; a longer good one st
 TOPIC, QUOTE = 80, 40  # characters; a formula may have no space
 RATED = 7  # the least rating of 10 of a response that is called good
 _FINISHED = re.compile(r"[.!?)\]}`\"'$\d]$")
+_FOREIGN = re.compile(
+    rf"{OTHER_LANGUAGE.pattern}|\\bin (?:hindi|japanese|korean|russian|arabic|turkish)\\b", re.IGNORECASE
+)
 _EVADES = re.compile(rf"{EVASION.pattern}|i (?:cannot|can't|am unable)", re.IGNORECASE)
 _CRITERIA = (
     'relevance to "{topic}" (50%), completeness (30%), clarity (20%)',
@@ -52,15 +55,17 @@ _CRITERIA = (
 
 def _pieces(text: str) -> list[str]:
     """Its lines where it has some, else its sentences; those with a few words."""
-    lines = [line.strip() for line in text.splitlines()] if "\n" in text.strip() else sentences(text)
-    return [line for line in lines if 3 <= words(line) <= 25]
+    if "\n" not in text.strip():
+        return [one for one in sentences(text) if ended(one)]
+    return [line for line in map(str.strip, text.splitlines()) if 3 <= words(line) <= 25]
 
 
 def _cut(case: Case, good: str, least: int, most: int) -> Candidate | None:
     """Its first words, spaced as they are, from `least` to `most`, where that is within a line and a sentence."""
     ends = [found.end() for found in re.finditer(r"\S+", good)][max(least, 1) - 1 : most]
-    inside = [end for end in ends if re.match(r"[ \t]+\S", good[end:]) and not _FINISHED.search(good[:end])]
-    return Candidate(good[: case.rng.choice(inside)].rstrip(",;:"), "cut_short") if inside else None
+    starts = [good[:end].rstrip(",;:") for end in ends if re.match(r"[ \t]+\S", good[end:])]
+    cut = [start for start in starts if start.strip() and not _FINISHED.search(start)]
+    return Candidate(case.rng.choice(cut), "cut_short") if cut else None
 
 
 def _half(case: Case, good: str) -> Candidate | None:
@@ -123,9 +128,12 @@ def _spot(text: str) -> str:
 
 
 def _with_end(case: Case, good: str, ending: str, name: str, **facts: str) -> Candidate:
-    """That behind it, or in the place of its last line, so that the longer one is not always the worse."""
+    """That behind it, or in the place of its last line, so that the longer one is not always the worse.
+
+    A solution keeps its last line, which has the answer.
+    """
     last = (_pieces(good) or [""])[-1]
-    body = good[: good.rindex(last)].rstrip() if last and case.rng.random() < 0.6 else good
+    body = good.removesuffix(last).rstrip() if case.seed.source not in SOLUTIONS and case.rng.random() < 0.6 else good
     body = body if 2 * words(body) > words(good) else good
     return Candidate(f"{body}{_gap(good)}{ending}", name, {"spot": _spot(ending), **facts})
 
@@ -182,7 +190,7 @@ class Good:
     @property
     def seed(self) -> Seed:
         """As the contrast set's defects take it."""
-        return Seed(self.item.id, self.item.source, self.item.request.query[-1]["content"], (self.text,), "open", "")
+        return Seed(self.item.id, self.item.source, self.item.request.query[-1]["content"], (self.text,), KIND, "")
 
 
 def unfit(item: Preference) -> str | None:
@@ -191,7 +199,7 @@ def unfit(item: Preference) -> str | None:
         return "its best response is not one"
     text, ratings = item.request.responses[item.best].strip(), item.labels or (1.0,)
     checks = (
-        ("its prompt may ask for another language", bool(OTHER_LANGUAGE.search(asked(item.request.query)))),
+        ("its prompt may ask for another language", bool(_FOREIGN.search(asked(item.request.query)))),
         ("its best response is rated low", 1 < max(ratings) < RATED),
         ("its best response is evasive", bool(_EVADES.match(text))),
         ("its best response is unfinished", not _FINISHED.search(text)),
@@ -216,12 +224,16 @@ def read_whole(
     """
     goods = {name: list(_goods(folder, name, report, most_words, fits)) for name in FROM}
     for name, found in goods.items():
-        others = {other: goods[other] for other in FROM if not {name, other} <= set(ALIKE)}
+        others = {other: goods[other] for other in FROM if not {_source(name), _source(other)} <= set(SOLUTIONS)}
         for good in found:
             for number in range(FROM[name]):
                 if number:
                     report.keep(f"{POOL}: {good.item.source}")
                 yield _broken(good, others, number)
+
+
+def _source(name: str) -> str:
+    return SOURCES[name].name
 
 
 def _goods(
@@ -257,8 +269,12 @@ def _another(good: Good, others: Mapping[str, Sequence[Good]], rng: Random) -> G
 
 
 def _made(case: Case, good: str, count: int, least: int) -> Iterator[Candidate]:
-    """So many different defects that leave at least such a score."""
-    texts, names = {good}, set[str]()
+    """So many different defects that leave at least such a score.
+
+    In a list none is scrambled: a length that is the good one's own is balanced away there.
+    """
+    texts, names = {good}, {"scrambled"} if count > 1 else set[str]()
+    count += len(names)
     for name, strength in case.rng.sample(list(MAKERS), len(MAKERS)):
         wanted = name not in names and len(names) < count and GRADED[name][strength].score >= least
         made = MAKERS[name, strength](case, good) if wanted else None
