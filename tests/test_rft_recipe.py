@@ -444,6 +444,18 @@ def test_a_score_is_asked_where_its_response_has_been_shown(template: str, respo
         assert tokenizer.decode(prompt[: some[0]]).rstrip("\n").endswith(neutralize(responses[number - 1]).rstrip("\n"))
 
 
+def test_a_prompt_counts_as_much_as_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    contrast = module_of(ROOT / "recipes" / "rft" / "contrast.py", monkeypatch)
+    tokenizer = byte_tokenizer(lines=())
+    row = {"conversation": [{"role": "user", "content": "2+2?"}], "responses": ["4", "5"], "target": TEXT}
+    prompt = encode(tokenizer, render(Request(row["conversation"], row["responses"]), range(2), "compact-closed"))
+    for weight in (0.0, 0.25):
+        args = contrast.RecipeArguments(template="compact-closed", prompt_weight=weight, verdict_weight=1.0)
+        found = contrast.to_features(row, tokenizer, args)
+        rest = len(found["input_ids"]) - len(prompt)
+        assert found["weights"] == [weight] * len(prompt) + [1.0] * rest
+
+
 @pytest.mark.slow
 def test_the_cold_start_by_rule(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """contrast.py: one step of the embedded judge's base, and the adapter made ready to ship."""

@@ -142,7 +142,7 @@ def test_a_defect_is_what_it_claims(name: str, strength: str, kind: str, part: s
 
 @settings(max_examples=150, deadline=None)
 @given(
-    st.lists(st.text(st.characters(exclude_categories=["Zs", "Cc", "Zl", "Zp"]), min_size=1), min_size=8, max_size=40),
+    st.lists(st.text(st.characters(exclude_categories=["Zs", "Cc", "Zl", "Zp"]), min_size=1), min_size=1, max_size=40),
     st.sampled_from(sorted(MAKERS)),
 )
 def test_any_text_gets_a_defect_or_none(pieces: list[str], named: tuple[str, str]) -> None:
@@ -194,7 +194,7 @@ def test_one_good_response_is_the_sources_own(entries: list[Entry]) -> None:
         assert len(set(entry.item.request.responses)) == entry.n
         assert entry.n == 1 or [at for at, name in enumerate(defects) if name is None] == [entry.item.best]
         if entry.item.best is not None:
-            assert 8 <= words(entry.item.request.responses[entry.item.best]) <= MOST
+            assert words(entry.item.request.responses[entry.item.best]) <= MOST
 
 
 def test_the_same_files_give_the_same_items(tmp_path: Path) -> None:
@@ -251,8 +251,8 @@ def _responses(entry: Entry) -> Iterator[tuple[str, str | None]]:
         (f"I'm sorry, but {PROSE}", (9.0, 3.0), "is evasive"),
         (f"I cannot say. {PROSE}", (9.0, 3.0), "is evasive"),
         (f"{PROSE} And then", (9.0, 3.0), "is unfinished"),
-        ("Too short.", (9.0, 3.0), "has fewer than 8 or more than 160 words"),
-        (f"{PROSE} " * 20, (9.0, 3.0), "has fewer than 8 or more than 160 words"),
+        ("42", (9.0, 3.0), None),
+        (f"{PROSE} " * 20, (9.0, 3.0), "has more than 160 words"),
     ],
 )
 def test_what_is_no_good_response_is_named(text: str, labels: tuple[float, ...], said: str | None) -> None:

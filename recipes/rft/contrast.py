@@ -55,6 +55,8 @@ class RecipeArguments:
         max_tokens: longer examples are left out.
         pack_tokens: tokens of one packed row, which is one step's batch.
         lora_r: rank of the adapter on every linear layer.
+        prompt_weight: how much a token of the prompt counts beside one of a quote; some keeps the model from forgetting
+            what texts of other kinds look like, of which it has to quote.
         verdict_weight: how much more a token of a verdict or score counts than one of a quote.
         early_weight: of each response's score, asked where the prompt has just shown the response (the digit is learnt
             there in the place of the next token), so that a judgement finds there what it needs; 0 does not ask.
@@ -70,6 +72,7 @@ class RecipeArguments:
     max_tokens: int = 900
     pack_tokens: int = 2048
     lora_r: int = 16
+    prompt_weight: float = 0.0
     verdict_weight: float = 4.0
     early_weight: float = 0.0
     init_adapter: str | None = None
@@ -122,7 +125,7 @@ def asked_early(
 
 
 def to_features(row: dict[str, Any], tokenizer: Any, args: RecipeArguments) -> dict[str, list[Any]]:
-    """Token ids of prompt and judgement; the weights are 0 on the prompt."""
+    """Token ids of prompt and judgement, and what each counts."""
     request = Request(row["conversation"], row["responses"])
     prompt = encode(tokenizer, render(request, range(request.n), args.template))
     text = row["target"]
@@ -132,7 +135,7 @@ def to_features(row: dict[str, Any], tokenizer: Any, args: RecipeArguments) -> d
     return {
         "asked": asked,
         "input_ids": prompt + target["input_ids"] + [tokenizer.eos_token_id],
-        "weights": [0.0] * len(prompt) + weights + [1.0],
+        "weights": [args.prompt_weight] * len(prompt) + weights + [1.0],
     }
 
 

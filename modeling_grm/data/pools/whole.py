@@ -35,7 +35,7 @@ SOLUTIONS = ("PRMBench",)
 """Sources of solutions: one of them may pass for another prompt's, so it is not called off topic there."""
 POOL = "whole"
 KIND = "open"  # of the contrast set's kinds, for what a good response is called and deserves
-FEWEST, MOST = 8, 160  # words of a good response
+MOST = 160  # words of a good response
 TOGETHER = 260  # words of all responses of an item, about; a longer good one stands beside one other
 TOPIC, QUOTE = 80, 40  # characters; a formula may have no space
 RATED = 7  # the least rating of 10 of a response that is called good
@@ -62,7 +62,7 @@ def _pieces(text: str) -> list[str]:
 
 def _cut(case: Case, good: str, least: int, most: int) -> Candidate | None:
     """Its first words, spaced as they are, from `least` to `most`, where that is within a line and a sentence."""
-    ends = [found.end() for found in re.finditer(r"\S+", good)][max(least, 1) - 1 : most]
+    ends = [found.end() for found in re.finditer(r"\S+", good)][max(least, 1) - 1 : max(most, 0)]
     starts = [good[:end].rstrip(",;:") for end in ends if re.match(r"[ \t]+\S", good[end:])]
     cut = [start for start in starts if start.strip() and not _FINISHED.search(start)]
     return Candidate(case.rng.choice(cut), "cut_short") if cut else None
@@ -203,7 +203,7 @@ def unfit(item: Preference) -> str | None:
         ("its best response is rated low", 1 < max(ratings) < RATED),
         ("its best response is evasive", bool(_EVADES.match(text))),
         ("its best response is unfinished", not _FINISHED.search(text)),
-        (f"its best response has fewer than {FEWEST} or more than {MOST} words", not FEWEST <= words(text) <= MOST),
+        (f"its best response has more than {MOST} words", words(text) > MOST),
     )
     return next((reason for reason, holds in checks if holds), None)
 
