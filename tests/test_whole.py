@@ -260,6 +260,7 @@ def test_what_is_no_good_response_is_named(text: str, labels: tuple[float, ...],
     assert unfit(Preference(request, 0, labels, "made", "MIT", "one")) == (said and f"its best response {said}")
 
 
-def test_a_wish_for_another_language_is_no_prompt() -> None:
-    request = Request([{"role": "user", "content": "Say it in French."}], [PROSE, "another"])
+@pytest.mark.parametrize("asked", ["Say it in French.", "Say it in Hindi, please.", "Translate it."])
+def test_a_wish_for_another_language_is_no_prompt(asked: str) -> None:
+    request = Request([{"role": "user", "content": asked}], [PROSE, "another"])
     assert unfit(Preference(request, 0, (9.0, 3.0), "made", "MIT", "one")) == "its prompt may ask for another language"

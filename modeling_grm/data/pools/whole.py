@@ -41,7 +41,7 @@ TOPIC, QUOTE = 80, 40  # characters; a formula may have no space
 RATED = 7  # the least rating of 10 of a response that is called good
 _FINISHED = re.compile(r"[.!?)\]}`\"'$\d]$")
 _FOREIGN = re.compile(
-    rf"{OTHER_LANGUAGE.pattern}|\\bin (?:hindi|japanese|korean|russian|arabic|turkish)\\b", re.IGNORECASE
+    rf"{OTHER_LANGUAGE.pattern}|\bin (?:hindi|japanese|korean|russian|arabic|turkish)\b", re.IGNORECASE
 )
 _EVADES = re.compile(rf"{EVASION.pattern}|i (?:cannot|can't|am unable)", re.IGNORECASE)
 _CRITERIA = (
