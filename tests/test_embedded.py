@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -120,6 +121,14 @@ def test_its_meta_rm_stands_on_the_merged_judge(stand: Stand, shared: bool) -> N
     assert meta(judged) == pytest.approx(expected(judged), abs=1e-4)
     (Path(named) / "grm_meta.json").write_text("{}")  # damaged: made anew
     assert meta_rm_of(str(embedded_judge() / embedded.META)).temperature == 2.0
+
+
+@pytest.mark.parametrize("name", embedded.META_FILES)
+def test_a_meta_rm_with_a_missing_file_is_named(stand: Stand, name: str) -> None:
+    tiny_adapter(embedded.META_ADAPTER, embedded_judge(), "SEQ_CLS", 1)
+    (embedded.META_ADAPTER / name).unlink()
+    with pytest.raises(FileNotFoundError, match=rf"meta lacks {re.escape(name)}; reinstall modeling-grm"):
+        embedded_judge()
 
 
 def test_two_at_once_get_one_whole_folder(stand: Stand) -> None:
