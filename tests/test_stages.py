@@ -218,7 +218,7 @@ def test_a_matrix_of_styles_becomes_a_pair_of_one_style(rows: ModuleType) -> Non
     styles = {0: 0, 4: 1, 5: 2, 1: 0, 2: 1, 3: 2}
     seen = Counter()  # type: ignore[var-annotated]
     for at in range(60):
-        pair = rows.as_pair(row, rows.draw("rm-bench", {"id": at}))
+        pair = rows.as_pair(row, rows.draw("rm-bench", at))
         assert sorted(pair["labels"]) == [0, 1]
         places = [row["responses"].index(text) for text in pair["responses"]]
         assert [row["labels"][place] for place in places] == pair["labels"]

@@ -12,9 +12,9 @@ from typing import Any
 Row = Mapping[str, Any]
 
 
-def draw(name: str, row: Row) -> str:
-    """By which the rows of a draw of that name are sorted."""
-    return hashlib.sha256(f"{name} {row['id']}".encode()).hexdigest()
+def draw(name: str, id: object) -> str:
+    """By which the rows of a draw of that name are sorted, of a row's id."""
+    return hashlib.sha256(f"{name} {id}".encode()).hexdigest()
 
 
 def words(row: Row) -> int:

@@ -75,7 +75,7 @@ def chosen(part: Part, rows: Iterable[Row], items: int) -> Iterator[dict[str, An
         InvalidInput: there are too few rows.
     """
     wanted = round(items * part.share / 100)
-    named = ((draw(part.name, row), row) for row in rows if part.wanted(row))
+    named = ((draw(part.name, row["id"]), row) for row in rows if part.wanted(row))
     cut = ((key, as_pair(row, key) if part.name == "rm-bench" else row) for key, row in named)
     fits = sorted(((key, row) for key, row in cut if words(row) <= MOST_WORDS), key=lambda one: one[0])
     if len(fits) < wanted:

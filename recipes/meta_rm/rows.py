@@ -48,7 +48,7 @@ def chosen(rows: Iterable[Row], items: int) -> Iterator[dict[str, Any]]:
     if items < 1:
         raise InvalidInput(f"items: {items} is not usable; give a number of rows, at least 1")
     left = {name: round(items * share / 100) for name, share in SHARES.items()}
-    for row in sorted((row for row in rows if words(row) <= MOST_WORDS), key=lambda row: draw("meta", row)):
+    for row in sorted((row for row in rows if words(row) <= MOST_WORDS), key=lambda row: draw("meta", row["id"])):
         if left.get(kind(row), 0):
             left[kind(row)] -= 1
             yield {name: row[name] for name in KEPT}

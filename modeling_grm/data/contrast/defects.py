@@ -63,6 +63,17 @@ def filled(case: Case, phrases: tuple[str, ...], target: int) -> str:
     return " ".join(kept)
 
 
+def times(width: int, piece: str) -> int:
+    """How often a piece is repeated to fill about so many words."""
+    return max(3, min(8, round(width / words(piece))))
+
+
+def tongue(case: Case) -> tuple[str, tuple[str, ...]]:
+    """Another language and its phrases."""
+    name = case.rng.choice(sorted(LANGUAGES))
+    return name, pool(LANGUAGES[name], case.split)
+
+
 def _off_topic(case: Case, good: str) -> Candidate | None:
     text = trim(case.other.good[0], case.width(good))
     return Candidate(text, "off_topic") if text else None
@@ -91,8 +102,7 @@ def _repeated(case: Case, good: str) -> Candidate | None:
     first = next((s for s in sentences(case.seed.good[-1]) if 4 <= words(s) <= 18 and s[-1] in ".!?"), None)
     if first is None:
         return None
-    times = max(3, min(8, round(case.width(good) / words(first))))
-    return Candidate(" ".join([first] * times), "repeated")
+    return Candidate(" ".join([first] * times(case.width(good), first)), "repeated")
 
 
 def _contentless(case: Case, good: str) -> Candidate | None:
@@ -104,9 +114,8 @@ def _refusal(case: Case, good: str) -> Candidate | None:
 
 
 def _wrong_language(case: Case, good: str) -> Candidate | None:
-    language = case.rng.choice(sorted(LANGUAGES))
-    text = filled(case, pool(LANGUAGES[language], case.split), case.width(good))
-    return Candidate(text, "wrong_language", {"language": language})
+    language, phrases = tongue(case)
+    return Candidate(filled(case, phrases, case.width(good)), "wrong_language", {"language": language})
 
 
 def _ignores_last_turn(case: Case, good: str) -> Candidate | None:

@@ -16,8 +16,8 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 
-from .defects import DEFECTS, Candidate, Case, Defect, filled, with_answer
-from .phrases import EMPTY, LANGUAGES, NO_REFUSAL_ALONE, REFUSALS, pool
+from .defects import DEFECTS, Candidate, Case, Defect, filled, times, tongue, with_answer
+from .phrases import EMPTY, NO_REFUSAL_ALONE, REFUSALS, pool
 from .sources import sentences, trim, words
 
 STRENGTHS = ("plain", "clear", "subtle")
@@ -122,22 +122,17 @@ def _refusal_subtle(case: Case, good: str) -> Candidate | None:
     return _ended_by(case, good, case.rng.choice(firm(case.split)), "refusal")
 
 
-def _language(case: Case) -> tuple[str, tuple[str, ...]]:
-    name = case.rng.choice(sorted(LANGUAGES))
-    return name, pool(LANGUAGES[name], case.split)
-
-
 def _in(language: str, candidate: Candidate | None) -> Candidate | None:
     return replace(candidate, facts={**candidate.facts, "language": language}) if candidate else None
 
 
 def _wrong_language_clear(case: Case, good: str) -> Candidate | None:
-    name, phrases = _language(case)
+    name, phrases = tongue(case)
     return _in(name, _begun(case, good, lambda width: filled(case, phrases, width), "wrong_language"))
 
 
 def _wrong_language_subtle(case: Case, good: str) -> Candidate | None:
-    name, phrases = _language(case)
+    name, phrases = tongue(case)
     return _in(name, _ended_by(case, good, case.rng.choice(phrases), "wrong_language"))
 
 
@@ -207,8 +202,8 @@ def _repeated_clear(case: Case, good: str) -> Candidate | None:
     again = next((one for one in own[len(half) :] if 4 <= words(one) <= 18 and ended(one) and one not in half), None)
     if again is None:
         return None
-    times = max(3, min(8, round((case.width(good) - words(" ".join(half))) / words(again))))
-    return Candidate(" ".join([*half, *[again] * times]), "repeated", {"spot": spot(again)})
+    often = times(case.width(good) - words(" ".join(half)), again)
+    return Candidate(" ".join([*half, *[again] * often]), "repeated", {"spot": spot(again)})
 
 
 def _repeated_subtle(case: Case, good: str) -> Candidate | None:

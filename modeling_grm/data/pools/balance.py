@@ -6,13 +6,13 @@ baselines(kept)                      how often the longest, the shortest and the
 
 from __future__ import annotations
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Any, TypeVar
 
 from ...bootstrap import wilson
 from ..contrast.sources import places, words
+from ..drawing import draw
 from ..preference import Report
 from .entries import Entry
 
@@ -50,7 +50,7 @@ def balanced(entries: Iterable[Entry], report: Report) -> list[Entry]:
 
 
 def _draw(entry: Entry) -> str:
-    return hashlib.sha256(f"balance {entry.item.id}".encode()).hexdigest()
+    return draw("balance", entry.item.id)
 
 
 def ranks(entry: Entry) -> range:

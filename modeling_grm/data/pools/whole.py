@@ -18,9 +18,9 @@ from random import Random
 
 from ...types_grm import InvalidInput, Request
 from ..contrast.build import COUNTS
-from ..contrast.defects import Candidate, Case
+from ..contrast.defects import Candidate, Case, times, tongue
 from ..contrast.grown import part_of
-from ..contrast.phrases import EMPTY, LANGUAGES, pool
+from ..contrast.phrases import EMPTY, pool
 from ..contrast.sources import EVASION, OTHER_LANGUAGE, Seed, sentences, words
 from ..contrast.strengths import GRADED, Make, ended, firm, spot
 from ..contrast.targets import description, score, topic_of, verdict
@@ -93,7 +93,7 @@ def _again_and_again(case: Case, good: str) -> Candidate | None:
     pieces = _pieces(good)
     if not pieces:
         return None
-    return Candidate("\n".join([pieces[0]] * _times(case, good, pieces[0])), "repeated")
+    return Candidate("\n".join([pieces[0]] * times(case.width(good), pieces[0])), "repeated")
 
 
 def _stuck(case: Case, good: str) -> Candidate | None:
@@ -102,12 +102,8 @@ def _stuck(case: Case, good: str) -> Candidate | None:
     begun, rest = pieces[: len(pieces) // 2], pieces[len(pieces) // 2 :]
     if not begun or rest[0] in begun:
         return None
-    again = [rest[0]] * _times(case, "\n".join(begun), rest[0])
+    again = [rest[0]] * times(case.width("\n".join(begun)), rest[0])
     return Candidate("\n".join([*begun, *again]), "repeated", {"spot": _spot(rest[0])})
-
-
-def _times(case: Case, text: str, piece: str) -> int:
-    return max(3, min(8, round(case.width(text) / words(piece))))
 
 
 def _twice(case: Case, good: str) -> Candidate | None:
@@ -152,9 +148,8 @@ def _refusing_end(case: Case, good: str) -> Candidate:
 
 
 def _other_tongue_end(case: Case, good: str) -> Candidate:
-    language = case.rng.choice(sorted(LANGUAGES))
-    ending = case.rng.choice(pool(LANGUAGES[language], case.split))
-    return _with_end(case, good, ending, "wrong_language", language=language)
+    language, phrases = tongue(case)
+    return _with_end(case, good, case.rng.choice(phrases), "wrong_language", language=language)
 
 
 MAKERS: dict[tuple[str, str], Make] = {
@@ -188,9 +183,14 @@ class Good:
     text: str
 
     @property
+    def prompt(self) -> str:
+        """The user's last turn."""
+        return str(self.item.request.query[-1]["content"])
+
+    @property
     def seed(self) -> Seed:
         """As the contrast set's defects take it."""
-        return Seed(self.item.id, self.item.source, self.item.request.query[-1]["content"], (self.text,), KIND, "")
+        return Seed(self.item.id, self.item.source, self.prompt, (self.text,), KIND, "")
 
 
 def unfit(item: Preference) -> str | None:
@@ -243,10 +243,10 @@ def _goods(
     for item in readable(folder, source, report, most_words):
         prompt = asked(item.request.query)
         reason = unfit(item) or (None if fits is None or fits(prompt) else "its prompt is in a benchmark")
-        if reason or item.best is None:
-            report.lose(source.label, str(reason), item.id)
+        if reason:
+            report.lose(source.label, reason, item.id)
         else:
-            yield Good(item, part_of(prompt), item.request.responses[item.best].strip())
+            yield Good(item, part_of(prompt), item.request.responses[item.best or 0].strip())
 
 
 def _broken(good: Good, others: Mapping[str, Sequence[Good]], number: int) -> Entry:
@@ -262,7 +262,7 @@ def _broken(good: Good, others: Mapping[str, Sequence[Good]], number: int) -> En
 def _another(good: Good, others: Mapping[str, Sequence[Good]], rng: Random) -> Good:
     """Of the same part and of another prompt; the source is drawn first."""
     for name in rng.sample(list(others), len(others)):
-        found = [one for one in others[name] if one.part == good.part and one.seed.prompt != good.seed.prompt]
+        found = [one for one in others[name] if one.part == good.part and one.prompt != good.prompt]
         if found:
             return rng.choice(found)
     raise InvalidInput(f"{good.item.source}: no other prompt in the part {good.part!r}; give more rows")
