@@ -20,12 +20,15 @@ from conftest import ROOT
 from datasets import Dataset
 from hypothesis import given
 from hypothesis import strategies as st
+from made_sources import write_sources as write_made
 from recipe_scripts import module_of
 from test_contrast import write_sources
 from tiny_judge import byte_tokenizer, save_tiny, tiny_judge
 from transformers import TrainingArguments
 from trl import SFTConfig, SFTTrainer
 
+from modeling_grm.data.pools.even import FROM
+from modeling_grm.data.sources import read_records
 from modeling_grm.data.tuning import (
     IGNORED,
     answer_ids,
@@ -396,6 +399,23 @@ def test_the_cold_start_learns_the_targets_of_a_dataset(tmp_path: Path, monkeypa
         contrast.rows_of(args, 0)
 
 
+def test_the_cold_start_draws_even_rows_of_the_datasets_prompts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    contrast = module_of(ROOT / "recipes" / "rft" / "contrast.py", monkeypatch)
+    prompts = [row["conversation"][0]["content"] for row in read_records(write_made(tmp_path) / FROM.file)][:40]
+    rows = [{"conversation": [{"role": "user", "content": f"{prompt} "}], "target": "one"} for prompt in prompts]
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    args = contrast.RecipeArguments(rows=str(path), data=str(tmp_path), examples=5, even=12)
+    drawn = contrast.rows_of(args, 0)
+    assert sum(row["target"] == "one" for row in drawn) == 5
+    even = [row for row in drawn if row["target"] != "one"]
+    assert len(even) == 12
+    assert all(row["conversation"][0]["content"] in prompts for row in even)
+    assert drawn == contrast.rows_of(args, 0) != contrast.rows_of(args, 1)
+
+
 def test_the_cold_start_draws_as_many_rows_of_each_pool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     contrast = module_of(ROOT / "recipes" / "rft" / "contrast.py", monkeypatch)
     pools = ["contrast"] * 30 + ["human"] * 10 + ["verifiable"] * 3
@@ -417,6 +437,10 @@ def test_the_cold_start_draws_as_many_rows_of_each_pool(tmp_path: Path, monkeypa
             contrast.rows_of(replace(args, shares=wrong), 0)
     with pytest.raises(InvalidInput, match=r"shares: .* name the column with balanced_by"):
         contrast.check(replace(args, shares=shares, balanced_by=None))
+    with pytest.raises(
+        InvalidInput, match=r"even: 3 rows are of the prompts of a dataset; name it with rows, or give 0"
+    ):
+        contrast.check(replace(args, rows=None, shares=[], balanced_by=None, even=3))
     with pytest.raises(InvalidInput, match=r"early_weight: compact does not close .* use one of .*'compact-closed'"):
         contrast.check(replace(args, early_weight=1.0, template="compact"))
     with pytest.raises(InvalidInput, match=r"rows: .* has no column part; its columns are pool, target"):

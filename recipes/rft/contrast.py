@@ -28,6 +28,8 @@ from transformers import TrainingArguments
 
 from modeling_grm.configuration_grm import GRMConfig
 from modeling_grm.data.contrast.build import build
+from modeling_grm.data.pools.entries import asked
+from modeling_grm.data.pools.even import even_rows
 from modeling_grm.data.tuning import read_dataset
 from modeling_grm.embedded import base_model
 from modeling_grm.generation_grm import encode
@@ -51,6 +53,8 @@ class RecipeArguments:
         examples: how many training rows to build, or to draw.
         balanced_by: a column of `rows`, of whose values equally many rows are drawn (fewer where there are fewer).
         shares: how many rows of each value instead, as `VALUE=WEIGHT`; 0 leaves it out.
+        even: so many rows more, of two good responses to a prompt of `rows` (from the files in `data`), which the
+            judgement to learn scores alike.
         template: prompt template of the judge.
         max_tokens: longer examples are left out.
         pack_tokens: tokens of one packed row, which is one step's batch.
@@ -68,6 +72,7 @@ class RecipeArguments:
     examples: int = 4000
     balanced_by: str | None = None
     shares: list[str] = field(default_factory=list)
+    even: int = 0
     template: str = "compact"
     max_tokens: int = 900
     pack_tokens: int = 2048
@@ -90,6 +95,8 @@ def check(args: RecipeArguments) -> None:
         )
     if args.shares and not args.balanced_by:
         raise InvalidInput(f"shares: {args.shares!r} are of a column's values; name the column with balanced_by")
+    if args.even and args.rows is None:
+        raise InvalidInput(f"even: {args.even!r} rows are of the prompts of a dataset; name it with rows, or give 0")
 
 
 def token_weights(text: str, offsets: list[tuple[int, int]], verdict_weight: float) -> list[float]:
@@ -161,7 +168,10 @@ def rows_of(args: RecipeArguments, seed: int) -> list[dict[str, Any]]:
     random, weights = Random(seed), weights_of(args, groups)
     wanted = {name: round(args.examples * weight / sum(weights.values())) for name, weight in weights.items()}
     drawn = [at for name, group in groups.items() for at in random.sample(group, min(wanted[name], len(group)))]
-    return [found[at] for at in random.sample(drawn, len(drawn))]
+    rows = [found[at] for at in drawn]
+    if args.even:
+        rows += even_rows(Path(args.data), set(map(asked, found["conversation"])), args.even, seed)
+    return random.sample(rows, len(rows))
 
 
 def weights_of(args: RecipeArguments, groups: Mapping[Any, Any]) -> dict[Any, float]:

@@ -120,9 +120,9 @@ def oddity(row: Row, most_words: int = MOST_WORDS) -> str | None:
 
 def _reworded(row: Row) -> bool:
     """Whether its file says that the question was changed, and not the solution that it calls right (PRMBench)."""
-    about = row.get("meta") or {}
-    original = about.get("original_question")
-    return original is not None and original.strip() != row["conversation"][-1]["content"].strip()
+    about = row.get("meta")
+    original = about.get("original_question") if isinstance(about, Mapping) else None
+    return isinstance(original, str) and original.strip() != row["conversation"][-1]["content"].strip()
 
 
 def _texts(row: Row) -> list[str] | None:

@@ -197,13 +197,26 @@ def unfit(item: Preference) -> str | None:
     """Why an item's best response cannot be called good or finished; None where it can."""
     if item.best is None:
         return "its best response is not one"
-    text, ratings = item.request.responses[item.best].strip(), item.labels or (1.0,)
+    if foreign(asked(item.request.query)):
+        return "its prompt may ask for another language"
+    if 1 < max(item.labels or (1.0,)) < RATED:
+        return "its best response is rated low"
+    fault = fault_of(item.request.responses[item.best], MOST)
+    return fault and f"its best response {fault}"
+
+
+def foreign(prompt: str) -> bool:
+    """Whether it may ask for another language."""
+    return bool(_FOREIGN.search(prompt))
+
+
+def fault_of(text: str, most: int) -> str | None:
+    """Why a response cannot be called good, or is too long in words; None where it can."""
+    text = text.strip()
     checks = (
-        ("its prompt may ask for another language", bool(_FOREIGN.search(asked(item.request.query)))),
-        ("its best response is rated low", 1 < max(ratings) < RATED),
-        ("its best response is evasive", bool(_EVADES.match(text))),
-        ("its best response is unfinished", not _FINISHED.search(text)),
-        (f"its best response has more than {MOST} words", words(text) > MOST),
+        ("is evasive", bool(_EVADES.match(text))),
+        ("is unfinished", not _FINISHED.search(text)),
+        (f"has more than {most} words", words(text) > most),
     )
     return next((reason for reason, holds in checks if holds), None)
 
@@ -254,7 +267,7 @@ def _broken(good: Good, others: Mapping[str, Sequence[Good]], number: int) -> En
     rng = Random(f"whole {good.item.id} {number}")
     case = Case(good.seed, _another(good, others, rng).seed, good.part, rng)
     n = min(rng.choice(COUNTS), max(2, TOGETHER // words(good.text)))
-    made = [*_made(case, good.text, max(1, n - 1), least=1 if n > 1 else 2)]
+    made = [*worse(case, good.text, max(1, n - 1), least=1 if n > 1 else 2)]
     best = Candidate(good.text, None)
     return _entry(good, rng.sample([best, *made], n) if n > 1 else [rng.choice((best, *made))], number)
 
@@ -268,7 +281,7 @@ def _another(good: Good, others: Mapping[str, Sequence[Good]], rng: Random) -> G
     raise InvalidInput(f"{good.item.source}: no other prompt in the part {good.part!r}; give more rows")
 
 
-def _made(case: Case, good: str, count: int, least: int) -> Iterator[Candidate]:
+def worse(case: Case, good: str, count: int, least: int = 1) -> Iterator[Candidate]:
     """So many different defects that leave at least such a score.
 
     In a list none is scrambled: a length that is the good one's own is balanced away there.
@@ -290,8 +303,6 @@ def _entry(good: Good, shown: Sequence[Candidate], number: int) -> Entry:
     request = Request(good.item.request.query, [one.text for one in shown])
     name = f"{good.item.id}-whole-{number}"
     item = Preference(request, best, tuple(map(float, scores)), good.item.source, good.item.licence, name)
-    criteria = Random(name).choice(_CRITERIA).format(topic=topic_of(asked(request.query))[:TOPIC])
-    said = tuple((description(one.text, QUOTE), verdict(one, KIND)) for one in shown)
     worst = min(shown, key=lambda one: (one.defect is None, score(one, KIND)))
     return Entry(
         item,
@@ -301,5 +312,12 @@ def _entry(good: Good, shown: Sequence[Candidate], number: int) -> Entry:
         tuple(one.strength or None for one in shown),
         worst.strength or None,
         programmatic=True,
-        target=Draft(criteria, said, scores),
+        target=target_of(shown, asked(request.query), name),
     )
+
+
+def target_of(shown: Sequence[Candidate], prompt: str, name: str) -> Draft:
+    """The judgement of these responses; its criteria go by the item's name."""
+    criteria = Random(name).choice(_CRITERIA).format(topic=topic_of(prompt)[:TOPIC])
+    said = tuple((description(one.text, QUOTE), verdict(one, KIND)) for one in shown)
+    return Draft(criteria, said, tuple(score(one, KIND) for one in shown))
