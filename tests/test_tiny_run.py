@@ -6,8 +6,10 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pyarrow.parquet import read_table
 
 ROOT = Path(__file__).resolve().parents[1]
 MARGIN = 0.06
@@ -15,8 +17,11 @@ MARGIN = 0.06
 STAGES = ["cold start", "cold start, trained on", "RFT", "RFT, trained on", "GRPO"]
 
 
-def run(out: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "recipes/tiny/run.py", "--config", "recipes/tiny/ci.yaml", "--out", str(out)]
+JUDGES = 6
+
+
+def run(out: Path, script: str = "run") -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, f"recipes/tiny/{script}.py", "--config", "recipes/tiny/ci.yaml", "--out", str(out)]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=1500, check=False)
 
 
@@ -36,3 +41,24 @@ def test_every_stage_runs_and_the_vote_beats_one_sample(tmp_path: Path) -> None:
     table = again.stdout[again.stdout.index("300 unseen items") :]
     assert table in done.stdout
     assert {path: path.stat().st_mtime_ns for path in made} == made, "what is done is not done again"
+
+    ablated = run(tmp_path / "tiny", "ablations")
+    assert ablated.returncode == 0, ablated.stderr[-3000:]
+    assert ablated.stderr.count("== sample") == 2
+    assert {path: path.stat().st_mtime_ns for path in made} == made, "the method's own stages are taken as they are"
+    found = json.loads((tmp_path / "tiny" / "ablations.json").read_text())
+    judges = {row["judge"]: row for row in found["judges"]}
+    assert len(judges) == JUDGES
+    assert all(row["readable"] > 0.5 for row in judges.values())
+    assert judges["without principles"]["voting@8"] != judges["the whole method"]["voting@8"]
+    assert f"{found['items']} unseen items" in ablated.stdout
+    sizes = {name: len(rows_of(tmp_path / "tiny" / name)) for name in ("kept", "kept-all", "kept-plain")}
+    assert sizes["kept-all"] > sizes["kept"] == sizes["kept-plain"]
+    said = [row["completion"][0]["content"] for row in rows_of(tmp_path / "tiny" / "kept-plain")]
+    assert all(text.startswith("Analysis: ") for text in said)
+
+
+def rows_of(out: Path) -> list[dict[str, Any]]:
+    """What a sampling stage left to learn from."""
+    rows: list[dict[str, Any]] = read_table(out / "dataset" / "data" / "train-00000-of-00001.parquet").to_pylist()
+    return rows

@@ -144,11 +144,15 @@ class Miniature:
         base = once(self.at("base"), lambda: llama(self.args, self.at("base")))
         return self.tuned("cold", base, self.rows("demonstrations"), self.args.cold_steps)
 
+    def sampled(self, name: str, **keys: Any) -> Path:
+        """Judgements of the cold start to learn from; what is sampled already is not sampled again."""
+        given = {"rows": self.rows("sample"), "model": self.cold(), "out": self.at(name), "seed": self.args.seed} | keys
+        once(self.at(name), lambda: recipe("sample", template=TEMPLATE, temperature=self.args.temperature, **given))
+        return self.at(name) / "dataset"
+
     def kept(self) -> Path:
-        """Judgements of the cold start that the rejection rules keep."""
-        keys = {"rows": self.rows("sample"), "model": self.cold(), "out": self.at("kept"), "seed": self.args.seed}
-        once(self.at("kept"), lambda: recipe("sample", template=TEMPLATE, temperature=self.args.temperature, **keys))
-        return self.at("kept") / "dataset"
+        """Those that the rejection rules keep."""
+        return self.sampled("kept")
 
     def rft(self) -> Path:
         """Rejective fine-tuning, on kept judgements."""
@@ -162,11 +166,15 @@ class Miniature:
         """Control of GRPO."""
         return self.tuned("rft-on", self.rft(), self.kept(), self.args.grpo_steps, **GENTLY)
 
+    def reinforced(self, name: str, model: Path, **keys: Any) -> Path:
+        """Rule-based GRPO of a model."""
+        given = {"rows": self.rows("grpo"), "model": model, "max_steps": self.args.grpo_steps} | keys
+        given |= {"temperature": self.args.temperature, "seed": self.args.seed, "output_dir": self.at(name)}
+        return once(self.at(name), lambda: recipe("grpo", template=TEMPLATE, **given))
+
     def grpo(self) -> Path:
-        """Rule-based GRPO."""
-        keys = {"rows": self.rows("grpo"), "model": self.rft(), "max_steps": self.args.grpo_steps}
-        keys |= {"temperature": self.args.temperature, "seed": self.args.seed, "output_dir": self.at("grpo")}
-        return once(self.at("grpo"), lambda: recipe("grpo", template=TEMPLATE, **keys))
+        """GRPO of the fine-tuned judge."""
+        return self.reinforced("grpo", self.rft())
 
     def meta(self) -> Path:
         """The meta RM, on judgements of the trained judge."""

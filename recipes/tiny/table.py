@@ -5,13 +5,19 @@ figures(Miniature(args))["gains"][0] -> {"what": "RFT - cold start, Voting@1", "
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 from stages import Miniature
 
 from modeling_grm.bootstrap import intervals
+from modeling_grm.pairing import item_credits, paired
+from modeling_grm.runs import COLUMNS, load_runs
+from modeling_grm.trajectories import read
 
+Credits = Mapping[str, float]
 STAGES = {
     "cold start": ("cold", Miniature.cold),
     "cold start, trained on": ("cold-on", Miniature.cold_on),
@@ -27,55 +33,60 @@ CLAIMS = (
 )
 
 
+def credits_of(
+    store: Path, ks: Sequence[int], rules: Sequence[str] = ("sum",)
+) -> tuple[float, dict[tuple[str, int], Credits]]:
+    """A store's share of readable judgements, and each item's credit by rule and k."""
+    runs = load_runs(read(store, COLUMNS))
+    ok = np.concatenate([group.ok.ravel() for group in runs.groups])
+    return float(ok.mean()), {(rule, k): item_credits(runs, k, rule) for rule in rules for k in ks}
+
+
+def accuracy(credits: Credits, items: Sequence[str]) -> dict[str, float]:
+    """The mean over items with its interval."""
+    values = np.array([[credits[item]] for item in items])
+    low, high = intervals(values, np.ones_like(values))
+    return {"accuracy": float(values.mean()), "low": float(low[0]), "high": float(high[0])}
+
+
 def figures(small: Miniature) -> dict[str, Any]:
     """Every stage's accuracy, and the differences with paired intervals."""
-    import numpy as np
-
-    from modeling_grm.pairing import item_credits, paired
-    from modeling_grm.runs import COLUMNS, load_runs
-    from modeling_grm.trajectories import read
-
     k = small.args.k
     stores = {name: small.judged(stage, make(small)) for name, (stage, make) in STAGES.items()}
     stores["GRPO"] = small.rated()
-    runs = {name: load_runs(read(store, COLUMNS)) for name, store in stores.items()}
-    credits = {(name, 1, "sum"): item_credits(found, 1, "sum") for name, found in runs.items()}
-    credits |= {(name, k, "sum"): item_credits(found, k, "sum") for name, found in runs.items()}
-    credits |= {("GRPO", k, rule): item_credits(runs["GRPO"], k, rule) for rule in ("meta_topk", "random_topk")}
-    asked = sorted(credits["GRPO", 1, "sum"])
+    found = {name: credits_of(store, (1, k)) for name, store in stores.items()}
+    credits = {name: by_k for name, (_, by_k) in found.items()}
+    votes = {rule: credits_of(stores["GRPO"], (k,), (rule,))[1][rule, k] for rule in ("meta_topk", "random_topk")}
+    items = sorted(credits["GRPO"]["sum", 1])
 
-    def accuracy(key: tuple[str, int, str]) -> dict[str, float]:
-        values = np.array([[credits[key][item]] for item in asked])
-        low, high = intervals(values, np.ones_like(values))
-        return {"accuracy": float(values.mean()), "low": float(low[0]), "high": float(high[0])}
+    def gain(what: str, after: Credits, before: Credits) -> dict[str, Any]:
+        return {"what": what, **paired(before, after, items)}
 
-    def gain(a: tuple[str, int, str], b: tuple[str, int, str]) -> dict[str, Any]:
-        return paired(credits[b], credits[a], asked)
-
-    vote, meta, chance = (("GRPO", k, rule) for rule in ("sum", "meta_topk", "random_topk"))
-    ok = {name: np.concatenate([group.ok.ravel() for group in found.groups]) for name, found in runs.items()}
+    once, vote = credits["GRPO"]["sum", 1], credits["GRPO"]["sum", k]
     return {
-        "items": len(asked),
+        "items": len(items),
         "stages": [
-            {"stage": name, "readable": float(ok[name].mean()), "voting@1": accuracy((name, 1, "sum")),
-             f"voting@{k}": accuracy((name, k, "sum"))}
+            {"stage": name, "readable": found[name][0], "voting@1": accuracy(credits[name]["sum", 1], items),
+             f"voting@{k}": accuracy(credits[name]["sum", k], items)}
             for name in STAGES
         ],
-        f"meta_rm@{k}": accuracy(meta),
+        f"meta_rm@{k}": accuracy(votes["meta_topk"], items),
         "gains": [
-            *({"what": f"{a} - {b}, Voting@1", **gain((a, 1, "sum"), (b, 1, "sum"))} for a, b in CLAIMS),
-            {"what": f"Voting@{k} - Voting@1, GRPO", **gain(vote, ("GRPO", 1, "sum"))},
-            {"what": f"MetaRM@{k} - Voting@{k}, GRPO", **gain(meta, vote)},
-            {"what": f"random half@{k} - Voting@{k}, GRPO (control)", **gain(chance, vote)},
+            *(gain(f"{a} - {b}, Voting@1", credits[a]["sum", 1], credits[b]["sum", 1]) for a, b in CLAIMS),
+            gain(f"Voting@{k} - Voting@1, GRPO", vote, once),
+            gain(f"MetaRM@{k} - Voting@{k}, GRPO", votes["meta_topk"], vote),
+            gain(f"random half@{k} - Voting@{k}, GRPO (control)", votes["random_topk"], vote),
         ],
     }  # fmt: skip
 
 
+def cell(part: Mapping[str, float]) -> str:
+    """An accuracy with its interval."""
+    return f"{part['accuracy']:.3f} ({part['low']:.3f} - {part['high']:.3f})"
+
+
 def table(found: dict[str, Any], k: int) -> str:
     """The figures as Markdown."""
-
-    def cell(part: Mapping[str, float]) -> str:
-        return f"{part['accuracy']:.3f} ({part['low']:.3f} - {part['high']:.3f})"
 
     stages = [
         f"| {row['stage']} | {row['readable']:.3f} | {cell(row['voting@1'])} | {cell(row[f'voting@{k}'])} |"
