@@ -1,7 +1,8 @@
-"""data/pools/even: two responses in which nothing is wrong are scored alike, whatever stands beside them."""
+"""data/pools/even: responses of a source's own are both good and scored alike, but for those that are made worse."""
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,13 @@ from made_sources import write_sources
 
 from modeling_grm.data.contrast.grown import part_of
 from modeling_grm.data.contrast.sources import words
-from modeling_grm.data.pools.even import COUNTS, KINDS, MOST, TOGETHER, agree, alike, even_rows
+from modeling_grm.data.pools.even import FROM, MOST, SHAPES, TOGETHER, alike, even_rows, pairs_of
+from modeling_grm.data.sources import read_records
 from modeling_grm.parsing_grm import parse
 from modeling_grm.types_grm import Completion, Critique, InvalidInput
 
 PROSE = "Warm the oven to 200 degrees. Salt the meat well. Roast it for an hour, and let it rest before it is cut."
+GOOD = 9
 
 
 class Every:
@@ -38,30 +41,60 @@ def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 @pytest.fixture(scope="module")
 def rows(folder: Path) -> list[dict[str, Any]]:
-    return list(even_rows(folder, Every(), 120))
+    return list(even_rows(folder, Every(), 140))
 
 
-def goods_of(row: dict[str, Any]) -> list[int]:
-    """The scores that the highest one shares."""
+@pytest.fixture(scope="module")
+def sources(folder: Path) -> dict[str, list[str]]:
+    """Prompt -> its responses, without their spaces."""
+    asked = ((row["conversation"][0]["content"].strip(), row["responses"]) for row in read_records(folder / FROM.file))
+    return {prompt: ["".join(text.split()) for text in texts] for prompt, texts in asked}
+
+
+def scored(row: dict[str, Any]) -> list[tuple[str, int]]:
+    """Each response with the score that it is given."""
     critique = parse(Completion(row["target"]), range(len(row["responses"])))
     assert isinstance(critique, Critique)
-    return [score for score in critique.scores if score == max(critique.scores)]
+    return list(zip(row["responses"], critique.scores, strict=True))
 
 
-def test_two_are_called_good_and_scored_alike(rows: list[dict[str, Any]]) -> None:
+def of_source(text: str, responses: list[str]) -> list[int]:
+    """Which of a source's responses it is, or some sentences of."""
+    return [at for at, response in enumerate(responses) if "".join(text.split()) in response]
+
+
+def test_as_many_are_good_as_the_shape_says_and_scored_alike(rows: list[dict[str, Any]]) -> None:
+    for number, row in enumerate(rows):
+        good, worse = SHAPES[number % len(SHAPES)]
+        scores = [score for _, score in scored(row)]
+        assert len(scores) == good + worse
+        assert scores.count(GOOD) == good
+        assert max((score for score in scores if score != GOOD), default=0) < GOOD
+        assert row["target"].count(f": good, {GOOD}/10") == good
+
+
+def test_good_ones_are_the_sources_own_two(rows: list[dict[str, Any]], sources: dict[str, list[str]]) -> None:
     for row in rows:
-        assert len(goods_of(row)) == 2
-        assert row["target"].count(f": good, {goods_of(row)[0]}/10") == 2
+        own = sources[row["conversation"][0]["content"]]
+        places = [of_source(text, own) for text, score in scored(row) if score == GOOD]
+        assert all(places)
+        assert len(places) == 1 or {0, 1} == set().union(*map(set, places))
 
 
-def test_rows_are_of_all_sizes_and_kinds_and_not_too_long(rows: list[dict[str, Any]]) -> None:
-    assert {len(row["responses"]) for row in rows} == set(COUNTS)
+def test_both_places_and_both_ways_come(rows: list[dict[str, Any]], sources: dict[str, list[str]]) -> None:
+    pairs = [[score for _, score in scored(row)] for row in rows if len(row["responses"]) == 2]
+    first = Counter((one > two) - (one < two) for one, two in pairs)
+    assert min(first[1], first[-1]) > 10
+    good = [(row, text) for row in rows for text, score in scored(row) if score == GOOD]
+    whole = ["".join(text.split()) in sources[row["conversation"][0]["content"]] for row, text in good]
+    assert 0.1 < sum(whole) / len(whole) < 0.9
+    assert len({tuple(row["responses"]) for row in rows}) == len(rows)
+
+
+def test_none_is_too_long(rows: list[dict[str, Any]]) -> None:
     for row in rows:
-        assert sum(map(words, row["responses"])) <= TOGETHER
-        assert len(set(row["responses"])) == len(row["responses"])
-    shown = [{tuple(sorted(row["responses"])) for row in rows[at :: len(KINDS)]} for at in range(len(KINDS))]
-    assert all(len(found) == len(rows) / len(KINDS) for found in shown)
-    assert not shown[0] & shown[1]
+        assert words(row["conversation"][0]["content"]) + sum(map(words, row["responses"])) <= TOGETHER
+        assert all(words(text) <= MOST for text, score in scored(row) if score == GOOD)
 
 
 def test_only_prompts_of_the_training_part_that_were_given_are_used(folder: Path) -> None:
@@ -77,42 +110,35 @@ def test_the_same_seed_gives_the_same_rows(folder: Path) -> None:
 
 def test_too_few_pairs_are_said(tmp_path: Path) -> None:
     folder = write_sources(tmp_path)
-    with pytest.raises(InvalidInput, match="even: no prompt of these rows has two good responses"):
-        list(even_rows(folder, set(), 1))
-    one = {next(pair.prompt for pair in KINDS[0].read(folder) if part_of(pair.prompt) == "train")}
-    with pytest.raises(InvalidInput, match="even: these prompts have no more pairs"):
-        list(even_rows(folder, one, 1))
+    for prompts in (set[str](), {pairs_of(folder, Every())[0].prompt}):
+        with pytest.raises(InvalidInput, match="even: 1 rows need two prompts with two good responses each"):
+            list(even_rows(folder, prompts, 1))
+    few = {pair.prompt for pair in pairs_of(folder, Every())[:2]}
+    with pytest.raises(InvalidInput, match=r"even: 100000 rows are not to be had; 2 pairs give \d+: ask for fewer"):
+        list(even_rows(folder, few, 100_000))
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match=rf"data: .* lacks {FROM.file}; name the folder"):
+        list(even_rows(tmp_path, Every(), 1))
 
 
 @pytest.mark.parametrize(
-    ("texts", "labels", "holds"),
+    ("labels", "holds"),
     [
-        ((PROSE, f"{PROSE} Enjoy it."), (8.5, 8.5), True),
-        ((PROSE, f"{PROSE} Enjoy it."), (8.5, 7.0), True),
-        ((PROSE, f"{PROSE} Enjoy it."), (9.0, 7.0), False),
-        ((PROSE, f"{PROSE} Enjoy it."), (7.0, 6.5), False),
-        ((PROSE, PROSE), (8.5, 8.5), False),
-        ((PROSE, f"{PROSE} And then"), (8.5, 8.0), False),
-        ((f"I'm sorry, but {PROSE}", PROSE), (8.5, 8.0), False),
-        ((PROSE, " ".join([PROSE] * (MOST // words(PROSE) + 1))), (8.5, 8.0), False),
+        ([8.5, 8.5], True),
+        ([7.0, 7.5], True),
+        ([8.5, 7.5], False),
+        ([7.0, 6.5], False),
+        ([8.5], False),
+        (None, False),
     ],
 )
-def test_what_is_alike(texts: tuple[str, str], labels: tuple[float, float], holds: bool) -> None:
-    def row(ask: str) -> dict[str, Any]:
-        return {"conversation": [{"role": "user", "content": ask}], "responses": list(texts), "labels": list(labels)}
+def test_what_is_alike(labels: list[float] | None, holds: bool) -> None:
+    def row(ask: str, *responses: str) -> dict[str, Any]:
+        return {"conversation": [{"role": "user", "content": ask}], "responses": list(responses), "labels": labels}
 
-    assert alike(row("How?")) == holds
-    assert not alike(row("Say it in French."))
-
-
-@pytest.mark.parametrize(
-    ("one", "other", "holds"),
-    [
-        ("Rome was founded in 753.", "It is said that Rome was founded long ago.", True),
-        ("Rome was founded in 753.", "There was no consistent title for its kings.", False),
-        ("Rome was founded in 753.", "Rome was founded in 753.", False),
-        ("", "No.", False),
-    ],
-)
-def test_what_agrees(one: str, other: str, holds: bool) -> None:
-    assert agree(one, other) == agree(other, one) == holds
+    assert alike(row("How?", PROSE, f"{PROSE} Enjoy it.")) == holds
+    assert not alike(row("How?", PROSE, "", "42"))
+    assert not alike(row("Say it in French.", PROSE, f"{PROSE} Enjoy it."))
+    assert not alike({"labels": labels})

@@ -289,8 +289,9 @@ def test_worked_solutions_have_one_two_and_four_responses(tmp_path: Path, name: 
 def test_a_solution_of_another_question_is_left_out(tmp_path: Path) -> None:
     write_sources(tmp_path)
     name = SOURCES["prmbench"].file
-    for original, kept in ((None, 160), ("A box weighs 4 pounds.", 0)):
-        rows = [row | {"meta": {"original_question": original}} for row in read_records(tmp_path / name)]
+    metas = [{"original_question": text} for text in (None, 4, "A box weighs 4 pounds.")]
+    for meta, kept in zip(("none", *metas), (160, 160, 160, 0), strict=True):
+        rows = [row | {"meta": meta} for row in read_records(tmp_path / name)]
         (tmp_path / name).write_bytes(gzip.compress("".join(json.dumps(row) + "\n" for row in rows).encode()))
         report = Report()
         assert len(_read("prmbench", tmp_path, report)) == kept

@@ -28,7 +28,7 @@ SCRIPTS = {
     "meta_rm": ("train.py", ("RecipeArguments", "TrainingArguments")),
     "grpo": ("train.py", ("RecipeArguments", "SPCTConfig")),
 }
-BY_RULE = ("contrast", "grown", "whole")  # rft/contrast.py's
+BY_RULE = ("contrast", "even", "grown", "whole")  # rft/contrast.py's
 RULED = {RECIPES / "rft" / f"{name}.yaml" for name in BY_RULE}
 YAMLS = [path for step in SCRIPTS for path in sorted((RECIPES / step).glob("*.yaml")) if path not in RULED]
 BARE = [*(RECIPES / step / name for step, (name, _) in SCRIPTS.items()), RECIPES / "rft" / "contrast.py"]

@@ -437,10 +437,12 @@ def test_the_cold_start_draws_as_many_rows_of_each_pool(tmp_path: Path, monkeypa
             contrast.rows_of(replace(args, shares=wrong), 0)
     with pytest.raises(InvalidInput, match=r"shares: .* name the column with balanced_by"):
         contrast.check(replace(args, shares=shares, balanced_by=None))
-    with pytest.raises(
-        InvalidInput, match=r"even: 3 rows are of the prompts of a dataset; name it with rows, or give 0"
-    ):
+    with pytest.raises(InvalidInput, match=r"even: 3 is not usable; give a number of rows, and with rows a dataset"):
         contrast.check(replace(args, rows=None, shares=[], balanced_by=None, even=3))
+    with pytest.raises(InvalidInput, match=r"even: -1 is not usable"):
+        contrast.check(replace(args, even=-1))
+    with pytest.raises(InvalidInput, match=r"rows: .* has no column conversation; its columns are pool, target"):
+        contrast.rows_of(replace(args, even=3), 0)
     with pytest.raises(InvalidInput, match=r"early_weight: compact does not close .* use one of .*'compact-closed'"):
         contrast.check(replace(args, early_weight=1.0, template="compact"))
     with pytest.raises(InvalidInput, match=r"rows: .* has no column part; its columns are pool, target"):

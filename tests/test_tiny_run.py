@@ -17,7 +17,14 @@ MARGIN = 0.06
 STAGES = ["cold start", "cold start, trained on", "RFT", "RFT, trained on", "GRPO"]
 
 
-JUDGES = 6
+JUDGES = [
+    "the whole method",
+    "without rejection",
+    "without principles",
+    "without rejective fine-tuning",
+    "without KL penalty",
+    "without GRPO",
+]
 
 
 def run(out: Path, script: str = "run") -> subprocess.CompletedProcess[str]:
@@ -42,20 +49,30 @@ def test_every_stage_runs_and_the_vote_beats_one_sample(tmp_path: Path) -> None:
     assert table in done.stdout
     assert {path: path.stat().st_mtime_ns for path in made} == made, "what is done is not done again"
 
+    kept = {path.name: path.stat().st_mtime_ns for path in shards(tmp_path / "tiny" / "kept")}
     ablated = run(tmp_path / "tiny", "ablations")
     assert ablated.returncode == 0, ablated.stderr[-3000:]
-    assert ablated.stderr.count("== sample") == 2
     assert {path: path.stat().st_mtime_ns for path in made} == made, "the method's own stages are taken as they are"
+    for name in ("all", "plain"):
+        taken = {path.name: path.stat().st_mtime_ns for path in shards(tmp_path / "tiny" / f"kept-{name}")}
+        assert taken == kept, "what was sampled is not sampled again"
     found = json.loads((tmp_path / "tiny" / "ablations.json").read_text())
-    judges = {row["judge"]: row for row in found["judges"]}
-    assert len(judges) == JUDGES
-    assert all(row["readable"] > 0.5 for row in judges.values())
-    assert judges["without principles"]["voting@8"] != judges["the whole method"]["voting@8"]
+    assert [row["judge"] for row in found["judges"]] == JUDGES
+    assert all(row["readable"] > 0.5 for row in found["judges"])
+    assert [{"against@1", "against@8"} <= set(row) for row in found["judges"]] == [False] + 5 * [True]
     assert f"{found['items']} unseen items" in ablated.stdout
     sizes = {name: len(rows_of(tmp_path / "tiny" / name)) for name in ("kept", "kept-all", "kept-plain")}
     assert sizes["kept-all"] > sizes["kept"] == sizes["kept-plain"]
     said = [row["completion"][0]["content"] for row in rows_of(tmp_path / "tiny" / "kept-plain")]
     assert all(text.startswith("Analysis: ") for text in said)
+    assert run(tmp_path / "tiny", "ablations").stdout == ablated.stdout
+
+
+def shards(out: Path) -> list[Path]:
+    """Files of a sampling stage's samples."""
+    found = sorted((out / "store").rglob("*.parquet"))
+    assert found
+    return found
 
 
 def rows_of(out: Path) -> list[dict[str, Any]]:

@@ -53,8 +53,8 @@ class RecipeArguments:
         examples: how many training rows to build, or to draw.
         balanced_by: a column of `rows`, of whose values equally many rows are drawn (fewer where there are fewer).
         shares: how many rows of each value instead, as `VALUE=WEIGHT`; 0 leaves it out.
-        even: so many rows more, of two good responses to a prompt of `rows` (from the files in `data`), which the
-            judgement to learn scores alike.
+        even: so many rows more, of two responses that their source rates alike (from `data`, to prompts of `rows`):
+            both good and scored alike, or one made worse.
         template: prompt template of the judge.
         max_tokens: longer examples are left out.
         pack_tokens: tokens of one packed row, which is one step's batch.
@@ -95,8 +95,10 @@ def check(args: RecipeArguments) -> None:
         )
     if args.shares and not args.balanced_by:
         raise InvalidInput(f"shares: {args.shares!r} are of a column's values; name the column with balanced_by")
-    if args.even and args.rows is None:
-        raise InvalidInput(f"even: {args.even!r} rows are of the prompts of a dataset; name it with rows, or give 0")
+    if args.even < 0 or (args.even and args.rows is None):
+        raise InvalidInput(
+            f"even: {args.even!r} is not usable; give a number of rows, and with rows a dataset of prompts"
+        )
 
 
 def token_weights(text: str, offsets: list[tuple[int, int]], verdict_weight: float) -> list[float]:
@@ -150,12 +152,12 @@ def rows_of(args: RecipeArguments, seed: int) -> list[dict[str, Any]]:
     """Rows with the judgement to learn of each under `target`.
 
     Raises:
-        InvalidInput: `rows` has none.
+        InvalidInput: `rows` has none, or no pairs for so many even ones.
     """
     if args.rows is None:
         return [{**row, "target": row["meta"]["target"]} for row in build(Path(args.data), "train", args.examples)]
     found = read_dataset(args.rows)
-    for name in ("target", *filter(None, [args.balanced_by])):
+    for name in ("target", *filter(None, [args.balanced_by, args.even and "conversation"])):
         if name not in found.column_names:
             raise InvalidInput(
                 f"rows: {args.rows} has no column {name}; its columns are {', '.join(found.column_names)}"
@@ -195,6 +197,7 @@ def build_dataset(args: RecipeArguments, tokenizer: Any, seed: int = 0) -> Datas
     rows = rows_of(args, seed)
     features = [to_features(row, tokenizer, args) for row in rows]
     features = [f for f in features if len(f["input_ids"]) <= args.max_tokens]
+    print(json.dumps({"examples": len(rows), "of more than max_tokens": len(rows) - len(features)}), flush=True)
     groups = pack([len(f["input_ids"]) for f in features], args.pack_tokens)
     pad = tokenizer.pad_token_id
     return Dataset.from_list([join([features[i] for i in group], args.pack_tokens, pad) for group in groups])

@@ -144,15 +144,15 @@ class Miniature:
         base = once(self.at("base"), lambda: llama(self.args, self.at("base")))
         return self.tuned("cold", base, self.rows("demonstrations"), self.args.cold_steps)
 
-    def sampled(self, name: str, **keys: Any) -> Path:
-        """Judgements of the cold start to learn from; what is sampled already is not sampled again."""
-        given = {"rows": self.rows("sample"), "model": self.cold(), "out": self.at(name), "seed": self.args.seed} | keys
-        once(self.at(name), lambda: recipe("sample", template=TEMPLATE, temperature=self.args.temperature, **given))
-        return self.at(name) / "dataset"
+    def learnable(self, name: str, **keys: Any) -> Path:
+        """Judgements of the cold start to learn from."""
+        given = {"rows": self.rows("sample"), "model": self.cold(), "out": self.at(name), "seed": self.args.seed}
+        given |= {"temperature": self.args.temperature, "template": TEMPLATE} | keys
+        return once(self.at(name), lambda: recipe("sample", **given)) / "dataset"
 
     def kept(self) -> Path:
-        """Those that the rejection rules keep."""
-        return self.sampled("kept")
+        """The cold start's judgements that the rejection rules keep."""
+        return self.learnable("kept")
 
     def rft(self) -> Path:
         """Rejective fine-tuning, on kept judgements."""
@@ -168,9 +168,9 @@ class Miniature:
 
     def reinforced(self, name: str, model: Path, **keys: Any) -> Path:
         """Rule-based GRPO of a model."""
-        given = {"rows": self.rows("grpo"), "model": model, "max_steps": self.args.grpo_steps} | keys
-        given |= {"temperature": self.args.temperature, "seed": self.args.seed, "output_dir": self.at(name)}
-        return once(self.at(name), lambda: recipe("grpo", template=TEMPLATE, **given))
+        given = {"rows": self.rows("grpo"), "model": model, "max_steps": self.args.grpo_steps, "template": TEMPLATE}
+        given |= {"temperature": self.args.temperature, "seed": self.args.seed, "output_dir": self.at(name)} | keys
+        return once(self.at(name), lambda: recipe("grpo", **given))
 
     def grpo(self) -> Path:
         """GRPO of the fine-tuned judge."""

@@ -13,11 +13,9 @@ import numpy as np
 from stages import Miniature
 
 from modeling_grm.bootstrap import intervals
-from modeling_grm.pairing import item_credits, paired
+from modeling_grm.pairing import Credits, item_credits, paired
 from modeling_grm.runs import COLUMNS, load_runs
-from modeling_grm.trajectories import read
 
-Credits = Mapping[str, float]
 STAGES = {
     "cold start": ("cold", Miniature.cold),
     "cold start, trained on": ("cold-on", Miniature.cold_on),
@@ -37,6 +35,8 @@ def credits_of(
     store: Path, ks: Sequence[int], rules: Sequence[str] = ("sum",)
 ) -> tuple[float, dict[tuple[str, int], Credits]]:
     """A store's share of readable judgements, and each item's credit by rule and k."""
+    from modeling_grm.trajectories import read
+
     runs = load_runs(read(store, COLUMNS))
     ok = np.concatenate([group.ok.ravel() for group in runs.groups])
     return float(ok.mean()), {(rule, k): item_credits(runs, k, rule) for rule in rules for k in ks}
@@ -56,7 +56,7 @@ def figures(small: Miniature) -> dict[str, Any]:
     stores["GRPO"] = small.rated()
     found = {name: credits_of(store, (1, k)) for name, store in stores.items()}
     credits = {name: by_k for name, (_, by_k) in found.items()}
-    votes = {rule: credits_of(stores["GRPO"], (k,), (rule,))[1][rule, k] for rule in ("meta_topk", "random_topk")}
+    _, votes = credits_of(stores["GRPO"], (k,), ("meta_topk", "random_topk"))
     items = sorted(credits["GRPO"]["sum", 1])
 
     def gain(what: str, after: Credits, before: Credits) -> dict[str, Any]:
@@ -70,12 +70,12 @@ def figures(small: Miniature) -> dict[str, Any]:
              f"voting@{k}": accuracy(credits[name]["sum", k], items)}
             for name in STAGES
         ],
-        f"meta_rm@{k}": accuracy(votes["meta_topk"], items),
+        f"meta_rm@{k}": accuracy(votes["meta_topk", k], items),
         "gains": [
             *(gain(f"{a} - {b}, Voting@1", credits[a]["sum", 1], credits[b]["sum", 1]) for a, b in CLAIMS),
             gain(f"Voting@{k} - Voting@1, GRPO", vote, once),
-            gain(f"MetaRM@{k} - Voting@{k}, GRPO", votes["meta_topk"], vote),
-            gain(f"random half@{k} - Voting@{k}, GRPO (control)", votes["random_topk"], vote),
+            gain(f"MetaRM@{k} - Voting@{k}, GRPO", votes["meta_topk", k], vote),
+            gain(f"random half@{k} - Voting@{k}, GRPO (control)", votes["random_topk", k], vote),
         ],
     }  # fmt: skip
 
@@ -85,6 +85,11 @@ def cell(part: Mapping[str, float]) -> str:
     return f"{part['accuracy']:.3f} ({part['low']:.3f} - {part['high']:.3f})"
 
 
+def points(part: Mapping[str, float]) -> tuple[str, str]:
+    """A difference in points, and its interval."""
+    return f"{100 * part['difference']:+.1f}", f"{100 * part['low']:+.1f} to {100 * part['high']:+.1f}"
+
+
 def table(found: dict[str, Any], k: int) -> str:
     """The figures as Markdown."""
 
@@ -92,10 +97,7 @@ def table(found: dict[str, Any], k: int) -> str:
         f"| {row['stage']} | {row['readable']:.3f} | {cell(row['voting@1'])} | {cell(row[f'voting@{k}'])} |"
         for row in found["stages"]
     ]
-    gains = [
-        f"| {row['what']} | {100 * row['difference']:+.1f} | {100 * row['low']:+.1f} to {100 * row['high']:+.1f} |"
-        for row in found["gains"]
-    ]
+    gains = [f"| {' | '.join((row['what'], *points(row)))} |" for row in found["gains"]]
     return "\n".join([
         f"{found['items']:,} unseen items; 95% bootstrap intervals over items.\n",
         f"| stage | readable | Voting@1 | Voting@{k} |", "|---|---|---|---|", *stages,

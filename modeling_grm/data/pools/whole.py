@@ -312,12 +312,12 @@ def _entry(good: Good, shown: Sequence[Candidate], number: int) -> Entry:
         tuple(one.strength or None for one in shown),
         worst.strength or None,
         programmatic=True,
-        target=target_of(shown, asked(request.query), name),
+        target=target_of(shown, asked(request.query), Random(name)),
     )
 
 
-def target_of(shown: Sequence[Candidate], prompt: str, name: str) -> Draft:
-    """The judgement of these responses; its criteria go by the item's name."""
-    criteria = Random(name).choice(_CRITERIA).format(topic=topic_of(prompt)[:TOPIC])
+def target_of(shown: Sequence[Candidate], prompt: str, rng: Random) -> Draft:
+    """The judgement of these responses, with criteria by lot."""
+    criteria = rng.choice(_CRITERIA).format(topic=topic_of(prompt)[:TOPIC])
     said = tuple((description(one.text, QUOTE), verdict(one, KIND)) for one in shown)
     return Draft(criteria, said, tuple(score(one, KIND) for one in shown))
