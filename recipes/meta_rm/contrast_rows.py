@@ -9,7 +9,6 @@
 from __future__ import annotations
 
 import argparse
-import gzip
 import json
 from collections import Counter
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from random import Random
 from typing import Any
 
 from modeling_grm.data.contrast.build import build
+from modeling_grm.data.drawing import write_rows
 from modeling_grm.meta_examples import split_of
 
 SEEDS = (1, 2, 3)  # seed 0 is the set that the judge's own figures are measured on
@@ -62,12 +62,10 @@ def main() -> None:
     for row in pairs(args.data):
         split = split_of(json.dumps(row["conversation"]), args.test_share, args.calibration_share)
         parts["test" if split == "test" else "fit"].append(row)
-    args.out.mkdir(parents=True, exist_ok=True)
     random = Random(0)
     for part, rows in parts.items():
         kept = drawn(random, rows, MOST[part])
-        lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in kept)
-        (args.out / f"{part}.jsonl.gz").write_bytes(gzip.compress(lines.encode(), mtime=0))
+        write_rows(args.out / f"{part}.jsonl.gz", kept)
         print(f"{part}: {len(kept)} pairs of {dict(Counter(row['source'] for row in kept))}")
 
 
