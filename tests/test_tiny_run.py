@@ -65,7 +65,7 @@ def test_every_stage_runs_and_the_vote_beats_one_sample(tmp_path: Path) -> None:
     assert sizes["kept-all"] > sizes["kept"] == sizes["kept-plain"]
     said = [row["completion"][0]["content"] for row in rows_of(tmp_path / "tiny" / "kept-plain")]
     assert all(text.startswith("Analysis: ") for text in said)
-    assert run(tmp_path / "tiny", "ablations").stdout == ablated.stdout
+    assert ablated.stdout.endswith(run(tmp_path / "tiny", "ablations").stdout)
 
 
 def shards(out: Path) -> list[Path]:
