@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -98,6 +100,7 @@ def test_none_is_too_long(rows: list[dict[str, Any]]) -> None:
 
 
 def test_only_prompts_of_the_training_part_that_were_given_are_used(folder: Path) -> None:
+    assert any("garden" in pair.prompt or "what" in pair.prompt for pair in pairs_of(folder, Every()))
     prompts = {row["conversation"][0]["content"] for row in even_rows(folder, Every("garden", "what"), 60)}
     assert not [prompt for prompt in prompts if "garden" in prompt or "what" in prompt]
     assert {part_of(prompt) for prompt in prompts} == {"train"}
@@ -116,6 +119,14 @@ def test_too_few_pairs_are_said(tmp_path: Path) -> None:
     few = {pair.prompt for pair in pairs_of(folder, Every())[:2]}
     with pytest.raises(InvalidInput, match=r"even: 100000 rows are not to be had; 2 pairs give \d+: ask for fewer"):
         list(even_rows(folder, few, 100_000))
+
+
+def test_a_licence_that_is_not_on_the_list_is_refused(tmp_path: Path) -> None:
+    path = write_sources(tmp_path) / FROM.file
+    rows = [row | {"license": "cc-by-nc-4.0"} for row in read_records(path)]
+    path.write_bytes(gzip.compress("".join(json.dumps(row) + "\n" for row in rows).encode()))
+    with pytest.raises(InvalidInput, match=r"cc-by-nc-4\.0"):
+        list(even_rows(tmp_path, Every(), 1))
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

@@ -138,7 +138,10 @@ def test_flips_are_told_by_pool(stages: ModuleType, tmp_path: Path) -> None:
         stage = said["stages"][name]
         assert {pool: found["rate"] for pool, found in stage["flips"].items()} == {"human": rate}
         assert stage["flips"]["human"] == stage["position"]["flip_rate"]
-        assert f"of pairs (human {rate:.2f} (" in stages.summary(stages.report(said))
+        count = stage["position"]["flip_rate"]["pairs"]
+        summary = stages.summary(stages.report(said))
+        assert f"of the {count} pairs that both decide (human {rate:.2f} (" in summary
+        assert f"), {count} pairs);" in summary
 
 
 def test_a_single_label_is_a_share_or_a_score(stages: ModuleType) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -59,13 +60,23 @@ def test_every_stage_runs_and_the_vote_beats_one_sample(tmp_path: Path) -> None:
     found = json.loads((tmp_path / "tiny" / "ablations.json").read_text())
     assert [row["judge"] for row in found["judges"]] == JUDGES
     assert all(row["readable"] > 0.5 for row in found["judges"])
-    assert [{"against@1", "against@8"} <= set(row) for row in found["judges"]] == [False] + 5 * [True]
+    whole, *others = found["judges"]
+    for row, k in product(others, (1, 8)):
+        less = row[f"voting@{k}"]["accuracy"] - whole[f"voting@{k}"]["accuracy"]
+        assert row[f"against@{k}"]["difference"] == pytest.approx(less)
+    free, kept_near = (tmp_path / "tiny" / name / "model.safetensors" for name in ("grpo-free", "grpo"))
+    assert free.read_bytes() != kept_near.read_bytes()
     assert f"{found['items']} unseen items" in ablated.stdout
     sizes = {name: len(rows_of(tmp_path / "tiny" / name)) for name in ("kept", "kept-all", "kept-plain")}
     assert sizes["kept-all"] > sizes["kept"] == sizes["kept-plain"]
     said = [row["completion"][0]["content"] for row in rows_of(tmp_path / "tiny" / "kept-plain")]
     assert all(text.startswith("Analysis: ") for text in said)
-    assert ablated.stdout.endswith(run(tmp_path / "tiny", "ablations").stdout)
+    weights = {path: path.stat().st_mtime_ns for path in (tmp_path / "tiny").rglob("*.safetensors")}
+    assert len(weights) == len(made) + 6, "two judges of other datasets with their GRPO, and two more of GRPO"
+    again = run(tmp_path / "tiny", "ablations")
+    assert again.stdout.startswith(f"{found['items']} unseen items")
+    assert ablated.stdout.endswith(again.stdout)
+    assert {path: path.stat().st_mtime_ns for path in weights} == weights
 
 
 def shards(out: Path) -> list[Path]:

@@ -24,7 +24,7 @@ def words(row: Row) -> int:
 
 
 def write_rows(path: Path, rows: Iterable[Row]) -> None:
-    """A row a line, the same bytes whenever they are written; the folder is made."""
+    """A row a line, without a time in the file, so that the same rows give the same bytes; the folder is made."""
     path.parent.mkdir(parents=True, exist_ok=True)
     lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
     path.write_bytes(gzip.compress(lines.encode(), mtime=0))

@@ -79,9 +79,11 @@ def _order(found: Mapping[str, Any]) -> str:
     lines = [f"{found['readable']:.1%} of the judgements are readable."]
     if position := found["position"]:
         flips, effect = position["sample_flips"], position["slot_effect"][0]
+        pools = [f"{pool} {_rate(rate)}, {rate['pairs']} pairs" for pool, rate in found["flips"].items()]
         lines += [
-            f"The votes of a pair's two orders disagree in {_rate(position['flip_rate'])} of pairs "
-            f"({', '.join(f'{pool} {_rate(rate)}' for pool, rate in found['flips'].items())});",
+            f"The votes of a pair's two orders disagree in {_rate(position['flip_rate'])} of the "
+            f"{position['flip_rate']['pairs']} pairs that both decide "
+            f"({'; '.join(pools)});",
             f"single judgements of different orders in {_rate(flips['across'])}, of the same order in "
             f"{_rate(flips['within'])}, which is noise alone.",
             f"The response shown first wins {_rate(position['slot_wins'][0])} of the judgements that have a winner; "

@@ -1,7 +1,7 @@
 """Makes a trained adapter what the package ships: bf16 safetensors and a clean configuration.
 
-python recipes/rft/export.py --adapter runs/rft-contrast --out modeling_grm/adapters/smollm2-135m-grm
-python recipes/rft/export.py --adapter runs/meta-grown --out modeling_grm/adapters/smollm2-135m-grm-metarm
+python recipes/rft/export.py --adapter runs/rft-even --out modeling_grm/adapters/smollm2-135m-grm
+python recipes/rft/export.py --adapter runs/meta-smollm2-135m --out modeling_grm/adapters/smollm2-135m-grm-metarm
 python recipes/rft/export.py --adapter runs/rft-grown --out runs/grown/shipped --workspace runs/grown
 
 A workspace is what the next stages go on from, without the Hub: `base`, `adapter` (to train on: `model:

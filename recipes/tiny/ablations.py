@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from stages import GENTLY, Arguments, Miniature
+from stages import GENTLY, Arguments, Miniature, once
 from table import accuracy, cell, credits_of, points
 
 from modeling_grm.pairing import paired
@@ -29,8 +29,8 @@ class Ablated(Miniature):
     def relearnt(self, name: str, **keys: Any) -> Path:
         """GRPO of a judge that was tuned on the method's samples, made into another dataset."""
         self.kept()
-        if not self.at(f"kept-{name}").exists():
-            shutil.copytree(self.at("kept") / "store", self.at(f"kept-{name}") / "store")
+        store = self.at(f"kept-{name}") / "store"
+        once(store, lambda: shutil.copytree(self.at("kept") / "store", store, dirs_exist_ok=True))
         dataset = self.learnable(f"kept-{name}", **keys)
         rft = self.tuned(f"rft-{name}", self.cold(), dataset, self.args.rft_steps, **GENTLY)
         return self.reinforced(f"grpo-{name}", rft)

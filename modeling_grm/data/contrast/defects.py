@@ -1,6 +1,6 @@
 """The ten named defects: how each is made from real text, what an analysis says of it, and how much it costs.
 
-`strengths.py` has each of them from plain to subtle; those of this table are what the shipped judge learnt from.
+`strengths.py` has each of them from plain to subtle; those of this table are what the first embedded judge learnt from.
 A defect's width (in words) is drawn around the good response's, so that length says nothing about quality.
 """
 

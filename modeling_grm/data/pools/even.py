@@ -11,6 +11,7 @@ they are for tuning alone.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import cycle
@@ -23,8 +24,9 @@ from ..contrast.defects import Candidate, Case
 from ..contrast.grown import part_of
 from ..contrast.sources import Seed, is_plain_english, trim, without_greeting, words
 from ..contrast.targets import target_text
+from ..filters import refuse_licences
 from ..sources import read_records
-from .sources import SOURCES, check_files, oddity
+from .sources import SOURCES, check_files, licence_of, oddity
 from .whole import KIND, RATED, fault_of, foreign, target_of, worse
 
 FROM = SOURCES["ultrafeedback"]
@@ -53,7 +55,7 @@ def pairs_of(folder: Path, prompts: Container[str]) -> list[Seed]:
         (row, row["conversation"][0]["content"].strip()) for row in filter(alike, read_records(folder / FROM.file))
     )
     return [
-        Seed(str(row["id"]), FROM.name, prompt, tuple(row["responses"]), KIND, "MIT")
+        Seed(str(row["id"]), FROM.name, prompt, tuple(row["responses"]), KIND, licence_of(row))
         for row, prompt in asked
         if prompt in prompts and part_of(prompt) == "train"
     ]
@@ -92,10 +94,11 @@ def even_rows(folder: Path, prompts: Container[str], count: int, seed: int = 0) 
         seed: of all choices.
 
     Raises:
-        InvalidInput: the file is missing, or these prompts have no such pairs, or too few.
+        InvalidInput: the file is missing, a licence is neither MIT nor Apache-2.0, or these prompts have too few pairs.
     """
     check_files(folder, iter([FROM.file]))
     rng, seen, pairs = Random(f"even {seed}"), set[tuple[str, ...]](), pairs_of(folder, prompts)
+    refuse_licences(Counter((pair.license, pair.source) for pair in pairs))
     if len({pair.prompt for pair in pairs}) < 2:
         raise InvalidInput(f"even: {count!r} rows need two prompts with two good responses each; give other rows, or 0")
     rounds = cycle(rng.sample(pairs, len(pairs)))

@@ -153,14 +153,15 @@ ODD: tuple[tuple[str, Callable[[list[str]], bool]], ...] = (
 # --------------------------------------------------------------------------- a row as entries
 
 
-def _licence(row: Row) -> str:
+def licence_of(row: Row) -> str:
+    """In the words of `LICENCES`, or the row's own."""
     stated = str(row.get("license") or row.get("licence") or "none stated")
     return LICENCES.get(stated, stated)
 
 
 def _items(source: Source, row: Row, report: Report) -> Iterator[Preference]:
     """The row by the house's converter; its reasons are counted under this source's pool."""
-    found = convert([dict(row)], report, source=source.label, licence=_licence(row), format="schema")
+    found = convert([dict(row)], report, source=source.label, licence=licence_of(row), format="schema")
     return (replace(item, source=source.name) for item in found)
 
 
@@ -222,7 +223,7 @@ def _worked(source: Source, row: Row, shown: list[Worked], right: Worked) -> Ent
     labels = tuple(RIGHT if one == right else WRONG for one in shown)
     request = Request(row["conversation"], [one.text for one in shown], row.get("reference"))
     best = shown.index(right) if len(shown) > 1 else None
-    item = Preference(request, best, labels, source.name, _licence(row), f"{row['id']}-carried")
+    item = Preference(request, best, labels, source.name, licence_of(row), f"{row['id']}-carried")
     defects = tuple(None if one == right else CARRIED for one in shown)
     target = of_solutions(str(source.criteria), asked(request.query), shown, labels)
     return Entry(item, source.pool, CARRIED, defects, programmatic=True, target=target)
