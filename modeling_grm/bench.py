@@ -117,7 +117,7 @@ def bench(
         if not from_store:
             found, settings = judging.judge_all(loaded, pipe(), given, folder, backend, text, mix)
             ballot = replace(ballot, k=found)
-        rater = judging.rated_by(folder, meta_model, dtype, from_store)
+        rater = judging.rated_by(folder, meta_model, model, dtype, from_store)
         report = judging.store_report(loaded, folder, ballot, settings, rater, seed)
     _write(report, out, plots)
     _show(report, as_json)

@@ -217,7 +217,10 @@ def score(
     ] = None,
     rule: Annotated[str | None, typer.Option(help="How samples become one vote: sum, majority, expected, ...")] = None,
     meta_model: Annotated[
-        str | None, typer.Option(help="Hub id or folder of a meta RM that chooses which judgements vote.")
+        str | None,
+        typer.Option(
+            help="Hub id or folder of a meta RM that chooses which judgements vote; or self, the judge's own."
+        ),
     ] = None,
     k_meta: Annotated[int | None, typer.Option(help="How many it lets vote; half of them if left out.")] = None,
     min_confidence: Annotated[

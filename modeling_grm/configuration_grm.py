@@ -44,7 +44,7 @@ class GRMConfig:
         stopping: thresholds for k = "auto" (`stopping_grm.Thresholds.to_dict()`, fitted by `grm calibrate`).
         confidence: the map from raw confidence to a probability (fitted by `grm calibrate`).
         min_confidence: least probability, by that map, that `best` is right; below it the vote abstains.
-        meta_rm: Hub id or folder of the meta RM that guides the vote.
+        meta_rm: Hub id or folder of the meta RM that guides the vote; "self": the judge's own first reading.
         base: what the checkpoint was made from; results name it.
     """
 

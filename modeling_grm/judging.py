@@ -21,7 +21,7 @@ from .baselines import judge as judge_baseline
 from .benchmarks import BENCHMARKS
 from .benchmarks.base import Item, Loaded
 from .console import ERR, progress
-from .loading import load_meta
+from .loading import load_rater
 from .rating import chosen_rater, rate_store, rater_name, raters
 from .reports import Ballot, answered, benchmark_report, judge_of, load_stored, note_refusal, run_report
 from .storing import open_store
@@ -119,14 +119,16 @@ def judge_all(
     return k, kept.settings.digest
 
 
-def rated_by(folder: Path, meta_model: str | None, dtype: str | None = None, from_store: bool = False) -> str | None:
-    """Whose ratings the report reads, after they are made where that is asked for."""
+def rated_by(
+    folder: Path, meta_model: str | None, judge: str | None, dtype: str | None = None, from_store: bool = False
+) -> str | None:
+    """Whose ratings the report reads, after they are made where that is asked for; "self" is the judge's own."""
     if meta_model is None:
         there = raters(folder)
         return there[0] if len(there) == 1 else None
     if from_store:
         return chosen_rater(folder, meta_model)
-    meta = load_meta(meta_model, dtype=dtype)
+    meta = load_rater(meta_model, judge=judge, dtype=dtype)
     name = rater_name(meta)
     counts = rate_store(folder, meta, name)
     ERR.print(f"{name}: {counts['rated']} rated, {counts['unrated']} not, {counts['there']} were there", markup=False)

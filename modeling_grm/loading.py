@@ -18,6 +18,7 @@ from transformers import AutoConfig, AutoTokenizer, pipeline
 from transformers.utils import cached_file, find_adapter_config_file, logging
 
 from .embedded import embedded_judge
+from .first_reading_grm import SELF, FirstReading, check_closing, closed_by, is_judge
 from .generation_grm import check_tokenizer, context_length
 from .known_grm import origin_of, settings_of
 from .meta_rm_grm import MetaRM, described
@@ -148,11 +149,10 @@ def load(
             of the weights has been read then.
         ImportError: the engine is not installed; the message ends with the pip line.
     """
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
+    _quiet()
     options = _checked_options(backend, {"base_url": base_url, "concurrency": concurrency, "dtype": dtype})
     if isinstance(settings.get("meta_model"), (str, Path)):
-        described(str(settings["meta_model"]))
+        _check_meta(str(settings["meta_model"]), model, settings.get("template"), backend)
     task: Any = "reward-scoring"
     made = ENGINES[backend](model, **options)
     own = _adapter_settings(model) if model and backend == "transformers" else None
@@ -164,16 +164,55 @@ def load(
     return pipe
 
 
+def _check_meta(asked: str, model: str | None, template: str | None, backend: str) -> None:
+    """Refuse a meta RM before any weights are read; what a server judges by, only the server knows."""
+    if asked == SELF and backend != "openai":
+        name = str(embedded_judge()) if model is None else model
+        own = settings_of(name, getattr(configured(name)[1], "grm", None))
+        check_closing(template or own.template, "meta_model")
+    elif is_judge(asked):
+        closed_by(asked)
+    elif asked != SELF:
+        described(asked)
+
+
 def load_meta(name: str, *, dtype: str | None = None, batch_size: int = 8) -> MetaRM:
     """A meta RM by Hub id or folder, quietly; on an accelerator where there is one.
 
     Raises:
         InvalidInput: an unknown dtype, or see `MetaRM.from_pretrained`.
     """
+    _quiet()
+    return MetaRM.from_pretrained(name, device=_device(), dtype=_dtype(dtype), batch_size=batch_size)
+
+
+def load_rater(
+    name: str, *, judge: str | None = None, dtype: str | None = None, batch_size: int = 8
+) -> MetaRM | FirstReading:
+    """What rates judgements: a meta RM, or a judge that reads for itself (`first_reading_grm`).
+
+    Args:
+        name: Hub id or folder of either; "self" is `judge`.
+        judge: the embedded one if None.
+        dtype, batch_size: see `load_meta`.
+
+    Raises:
+        InvalidInput: see `load_meta` and `FirstReading.from_pretrained`.
+    """
+    name = (judge or str(embedded_judge())) if name == SELF else name
+    if not is_judge(name):
+        return load_meta(name, dtype=dtype, batch_size=batch_size)
+    _quiet()
+    return FirstReading.from_pretrained(name, device=_device(), dtype=_dtype(dtype))
+
+
+def _quiet() -> None:
     logging.set_verbosity_error()
     logging.disable_progress_bar()
-    device = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
-    return MetaRM.from_pretrained(name, device=device, dtype=_dtype(dtype), batch_size=batch_size)
+
+
+def _device() -> Any:
+    return torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
 
 
 def describe(model: str | None = None) -> dict[str, Any]:

@@ -14,6 +14,8 @@ import torch
 from torch.nn import functional
 from transformers import AttentionInterface, AttentionMaskInterface, Trainer
 
+from .masked_attention import causal_attention
+
 
 def segment_attention(
     module: Any, query: Any, key: Any, value: Any, mask: Any, scaling: float = 1.0, **kwargs: Any
@@ -21,10 +23,7 @@ def segment_attention(
     """Causal attention in each segment of `cu_seq_lens_q`: (1, heads, tokens, dim) in, (1, tokens, heads, dim) out."""
     borders = kwargs["cu_seq_lens_q"].tolist()
     parts = [
-        functional.scaled_dot_product_attention(
-            query[:, :, a:b], key[:, :, a:b], value[:, :, a:b], is_causal=True, scale=scaling, enable_gqa=True
-        )
-        for a, b in pairwise(borders)
+        causal_attention(query[:, :, a:b], key[:, :, a:b], value[:, :, a:b], scaling) for a, b in pairwise(borders)
     ]
     return torch.cat(parts, 2).transpose(1, 2), None
 

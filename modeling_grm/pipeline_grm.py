@@ -17,10 +17,10 @@ from transformers.dynamic_module_utils import custom_object_save
 
 from .configuration_grm import AUTO, GRMConfig
 from .constraint_grm import ScoresLine
+from .first_reading_grm import rater_of
 from .fitting_grm import Fitter
 from .generation_grm import TransformersGenerator, check_tokenizer, context_length, encode
 from .known_grm import settings_of
-from .meta_rm_grm import meta_rm_of
 from .parsing_grm import scores_line_end
 from .rules_grm import default_k_meta, find_rule
 from .scoring_grm import Generate, Rate, score, score_range, stopping_of
@@ -115,8 +115,9 @@ class RewardScoringPipeline(Pipeline):
         rule: how the samples are made into one vote, a name in `rules_grm.RULES`; the sum if not given.
         k_meta: how many of them the meta RM lets vote, half of them if not given; where fewer are readable all of those
             vote, and the result's `meta` says so.
-        meta_model: the meta RM, by Hub id or folder, or a `MetaRM`; the one that the checkpoint names (`meta_rm`) if
-            not given. An adapter of the judge's own base shares its backbone.
+        meta_model: the meta RM, by Hub id or folder, or a `MetaRM`; "self" for the judge's own first reading of the
+            responses (`first_reading_grm`); the one that the checkpoint names (`meta_rm`) if not given. An adapter of
+            the judge's own base shares its backbone.
         temperature, top_p, top_k, max_new_tokens: of each judgement.
         seed: whole number; the same seed gives the same orders and random streams.
         template: a name of `grm template list`, or a text with `{conversation}` and `{responses}`.
@@ -144,7 +145,7 @@ class RewardScoringPipeline(Pipeline):
         check_kind(self.model.config)
         self.grm = settings_of(getattr(self.model, "name_or_path", ""), getattr(self.model.config, "grm", None))
         self._warn_of_an_adapter()
-        self._metas: dict[str, Any] = {}
+        self._metas: dict[tuple[str, str], Rate] = {}
         config = self._config(self._forward_params)  # refuses settings that no call could use
         if "meta_model" in self._forward_params:
             self._rate(config, self._forward_params)
@@ -279,10 +280,10 @@ class RewardScoringPipeline(Pipeline):
         asked = settings.get("rate") or settings.get("meta_model") or (config.meta_rm if usable else None)
         if asked is None or callable(asked):
             return asked
-        if str(asked) not in self._metas:
-            self._metas[str(asked)] = meta_rm_of(asked, self.model)
-        found: Rate = self._metas[str(asked)]
-        return found
+        key = (str(asked), config.template)
+        if key not in self._metas:
+            self._metas[key] = rater_of(asked, self.model, self.tokenizer, config.template)
+        return self._metas[key]
 
     def _engine(self, config: GRMConfig, batch_size: int | None) -> Generate:
         """The model's own engine where it is one (`backends.base`), else transformers'."""

@@ -16,6 +16,7 @@ from typing import Annotated, Any
 import typer
 
 from .console import ERR, progress
+from .first_reading_grm import SELF
 from .options import Dtype, Json
 from .types_grm import Critique, InvalidInput, Outcome, Request
 
@@ -36,12 +37,18 @@ def critique_of(row: Mapping[str, Any]) -> Critique:
 
 
 def rater_name(meta_model: Any) -> str:
-    """What a meta RM's ratings stand under: its Hub id with its commit, or its folder with its content's hash."""
+    """What a meta RM's ratings stand under: its Hub id with its commit, or its folder with its content's hash.
+
+    A judge's own reading is `self` with its weights' hash, or its Hub id.
+    """
     from .trajectories import content_hash
 
-    name = meta_model.name_or_path
+    judge = getattr(meta_model, "judge", None)
+    name = judge or meta_model.name_or_path
     if Path(name).is_dir():
-        return f"{Path(name).name}@{content_hash(name)}"
+        return f"{SELF if judge else Path(name).name}@{content_hash(name)}"
+    if judge:
+        return f"{SELF}@{judge}"
     revision = getattr(getattr(meta_model, "config", None), "_commit_hash", None)
     return f"{name}@{revision}" if revision else name
 
@@ -155,7 +162,10 @@ def rate_store(folder: Path, rate: Any, rater: str, limit: int | None = None) ->
 
 def rate(
     folder: Annotated[Path, typer.Argument(help="A folder that `grm score --store` has written, with texts.")],
-    meta_model: Annotated[str, typer.Option(help="Hub id or folder of a meta RM, a checkpoint or a LoRA adapter.")],
+    meta_model: Annotated[
+        str,
+        typer.Option(help="Hub id or folder of a meta RM, or of a judge: its own reading."),
+    ],
     batch_size: Annotated[int, typer.Option(help="Judgements read at once.")] = 8,
     dtype: Dtype = None,
     limit: Annotated[int | None, typer.Option(help="Rate at most that many judgements.")] = None,
@@ -165,11 +175,12 @@ def rate(
 
     \b
     grm rate runs/demo --meta-model runs/meta
+    grm rate runs/demo --meta-model self                  # the embedded judge's own first reading of the responses
     grm revote runs/demo --rule sum,meta_topk,random_topk --k 8 --k-meta 1,2,4,8
     """
-    from .loading import load_meta
+    from .loading import load_rater
 
-    meta = load_meta(meta_model, dtype=dtype, batch_size=batch_size)
+    meta = load_rater(meta_model, dtype=dtype, batch_size=batch_size)
     name = rater_name(meta)
     counts = rate_store(folder, meta, name, limit)
     report = {"meta_model": name, **counts, "failures": {why.value: n for why, n in meta.failures.items()}}

@@ -18,10 +18,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch.nn import functional
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
+
+from .masked_attention import causal_attention
 
 SHARED = "shared_prompts"
 STEP = 256
@@ -40,14 +41,7 @@ def shared_attention(
     found = []
     for start, end, first, last in parts.tolist():
         keys, values = (torch.cat([kept[:, :, start:end], kept[:, :, first:last]], 2) for kept in (key, value))
-        own, before = last - first, end - start
-        bias = torch.ones(own, before + own, dtype=torch.bool, device=query.device).tril(before) if before else None
-        asked = query[:, :, first:last]
-        found.append(
-            functional.scaled_dot_product_attention(
-                asked, keys, values, bias, is_causal=bias is None, scale=kwargs.get("scaling"), enable_gqa=True
-            )
-        )
+        found.append(causal_attention(query[:, :, first:last], keys, values, kwargs.get("scaling")))
     return torch.cat(found, 2).transpose(1, 2).contiguous(), None
 
 

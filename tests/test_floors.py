@@ -37,6 +37,7 @@ PORTABLE = {
     "generation_grm": 3,
     "judged_grm": 3,
     "meta_rm_grm": 3,
+    "first_reading_grm": 3,
     "pipeline_grm": 4,
 }
 # Local files; a folder stands for all that is in it. The package's own `__init__` is the way in: nothing imports it
@@ -65,6 +66,7 @@ LOCAL = {
     "rating": 5,
     "rewards": 4,
     "rollouts": 4,
+    "masked_attention": 4,
     "shared_prompts": 4,
     "shared_passes": 4,
     "collapse": 4,

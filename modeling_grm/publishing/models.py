@@ -17,6 +17,7 @@ from hub_cards import GRMCard, Measured, MetaRMCard, from_mapping, render
 from ..configuration_grm import GRMConfig
 from ..embedded import ADAPTER as EMBEDDED_ADAPTER
 from ..embedded import embedded_judge
+from ..first_reading_grm import SELF
 from ..judged_grm import ADAPTER_FILE, KEY
 from ..loading import ADAPTER_SETTINGS
 from ..meta_rm_grm import described
@@ -103,7 +104,7 @@ def _check_public_base(adapter: Path) -> None:
 
 
 def _check_public(name: str, value: str | None) -> None:
-    if value is not None and (Path(value).exists() or Path(value).is_absolute()):
+    if value not in (None, SELF) and (Path(str(value)).exists() or Path(str(value)).is_absolute()):
         raise InvalidInput(f"{name}: {value} is a folder that nobody else has; publish it, and write its Hub id there")
 
 

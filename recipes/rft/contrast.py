@@ -32,11 +32,12 @@ from modeling_grm.data.pools.entries import asked
 from modeling_grm.data.pools.even import even_rows
 from modeling_grm.data.tuning import read_dataset
 from modeling_grm.embedded import base_model
+from modeling_grm.first_reading_grm import LAST_DIGIT, check_closing, read_at
 from modeling_grm.generation_grm import encode
 from modeling_grm.loading import ADAPTER_SETTINGS
 from modeling_grm.packing import PackedTrainer, collate, join, pack
 from modeling_grm.parsing_grm import parse
-from modeling_grm.prompts_grm import TEMPLATES, find_template, render
+from modeling_grm.prompts_grm import render
 from modeling_grm.publishing.weights import write_json
 from modeling_grm.recipes import go_on, script
 from modeling_grm.types_grm import Completion, InvalidInput, Request
@@ -88,11 +89,8 @@ VERDICT = re.compile(r": [^:\n]{2,60}, \d+/10\.|=\S+ has \S+ (?:yes|no)\b|\\boxe
 
 def check(args: RecipeArguments) -> None:
     """Refuse settings that no run could use."""
-    if args.early_weight and not closing(args.template):
-        raise InvalidInput(
-            f"early_weight: {args.template} does not close a response with its number, where its score would be asked; "
-            f"use one of {[name for name in TEMPLATES if closing(name)]}, or leave it at 0"
-        )
+    if args.early_weight:
+        check_closing(args.template, "early_weight")
     if args.shares and not args.balanced_by:
         raise InvalidInput(f"shares: {args.shares!r} are of a column's values; name the column with balanced_by")
     if args.even < 0 or (args.even and args.rows is None):
@@ -107,28 +105,12 @@ def token_weights(text: str, offsets: list[tuple[int, int]], verdict_weight: flo
     return [verdict_weight if any(a <= start < b for a, b in spans) else 1.0 for start, _ in offsets]
 
 
-def closing(template: str) -> str:
-    """What a prompt closes a response with, up to and with its number `{i}`; empty where it does not."""
-    before, number, _ = find_template(template).block.partition("{response}")[2].lstrip().partition("{i}")
-    return before + number if number else ""
-
-
-def read_at(tokenizer: Any, prompt: list[int], n: int, template: str) -> list[range]:
-    """Where a prompt has just shown each response: the closing line up to its number, and the next token."""
-    found, start = [], 0
-    for place in range(1, n + 1):
-        tokens = tokenizer(closing(template).replace("{i}", str(place)), add_special_tokens=False)["input_ids"]
-        start = next(at for at in range(start, len(prompt)) if prompt[at : at + len(tokens)] == tokens)
-        found.append(range(start, start + len(tokens) + 1))
-    return found
-
-
 def asked_early(
     tokenizer: Any, prompt: list[int], text: str, n: int, args: RecipeArguments
 ) -> list[tuple[int, int, float]]:
     """Each response's score as one digit (9 for 10), where the prompt has just shown the response."""
     scores = parse(Completion(text), range(n)).scores or ()
-    digits = [tokenizer(str(min(score, 9)), add_special_tokens=False)["input_ids"][-1] for score in scores]
+    digits = [tokenizer(str(min(score, LAST_DIGIT)), add_special_tokens=False)["input_ids"][-1] for score in scores]
     pairs = zip(read_at(tokenizer, prompt, n, args.template), digits, strict=True)
     return [(place, digit, args.early_weight / len(some)) for some, digit in pairs for place in some]
 

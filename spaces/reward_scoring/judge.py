@@ -17,8 +17,8 @@ from typing import Any
 
 from asked import HOTTEST, MOST_K, Asked
 
+from modeling_grm.first_reading_grm import rater_of
 from modeling_grm.loading import load
-from modeling_grm.meta_rm_grm import meta_rm_of
 from modeling_grm.streaming import stream
 
 SECONDS = 120.0  # a question gets no more, from its first token to its last sample
@@ -50,7 +50,8 @@ class Judge:
         model = os.environ.get("GRM_MODEL") or None
         pipe = load(model)
         meta = os.environ.get("GRM_META_MODEL") or pipe.grm.meta_rm
-        return cls(pipe, model, meta, meta_rm_of(meta, pipe.model) if meta else None)
+        rate = rater_of(meta, pipe.model, pipe.tokenizer, pipe.grm.template) if meta else None
+        return cls(pipe, model, meta, rate)
 
     @property
     def name(self) -> str:
