@@ -29,7 +29,7 @@ from .scoring_grm import score_range
 from .types_grm import InvalidInput
 
 STORE = "store"
-BASELINES = ("shortest", "longest", "first", "scalar", "verdict", "token-prob")
+BASELINES = ("shortest", "longest", "first", "scalar", "verdict", "token-prob", "first-reading")
 LIST = {"name": "benchmark", "hub_id": "Hub id", "rows": "rows", "metric": "metric", "licence": "licence"}
 HEADLINES = {
     "benchmark": "benchmark",
@@ -46,7 +46,8 @@ def bench(
     names: Annotated[list[str] | None, typer.Argument(help="Benchmarks; --list says which there are.")] = None,
     model: Model = None,
     meta_model: Annotated[
-        str | None, typer.Option(help="Hub id or folder of a meta RM: it rates the judgements and guides the vote.")
+        str | None,
+        typer.Option(help="Hub id or folder of a meta RM, or self: it rates the judgements and guides the vote."),
     ] = None,
     k: Annotated[int | None, typer.Option(help="Judgements an item; the model's own if left out.")] = None,
     rule: Annotated[str | None, typer.Option(help="How they become one vote; sum, or meta_topk by a meta RM.")] = None,

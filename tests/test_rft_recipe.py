@@ -497,7 +497,8 @@ def test_the_cold_start_by_rule(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(sys, "argv", ["export.py", *shipped, "--workspace", str(tmp_path / "next")])
     export.main()
     assert {path.name for path in (tmp_path / "shipped").iterdir()} == set(ADAPTER_FILES)
-    assert load(str(tmp_path / "next" / "merged")).grm.template == "compact-closed"
+    judge = load(str(tmp_path / "next" / "merged")).grm
+    assert (judge.template, judge.meta_rm) == ("compact-closed", "self")
     going_on = with_weights(prepared(str(tmp_path / "next" / "adapter")))
     assert any(weight.requires_grad for weight in going_on.model.parameters())
 

@@ -13,16 +13,23 @@ from types import ModuleType
 from typing import Any
 
 import datasets
+import numpy as np
 import pytest
 from conftest import ROOT
 from recipe_scripts import module_of
 from stores import run
+from tiny_judge import save_tiny
 
 from modeling_grm.baselines import make
 from modeling_grm.data.contrast.grown import part_of
+from modeling_grm.data.drawing import write_rows
 from modeling_grm.data.pools.entries import asked
 from modeling_grm.data.sources import read_records
+from modeling_grm.loading import load_rater
 from modeling_grm.publishing.measured import found_in
+from modeling_grm.rating import rate_store
+from modeling_grm.trajectories import read, write_meta
+from modeling_grm.trajectories.sharing import without_texts
 from modeling_grm.types_grm import Completion, InvalidInput, Prompt, Request
 
 EVAL = ROOT / "recipes" / "eval"
@@ -53,7 +60,8 @@ class Judge:
             right = Random(f"{prompt.seed} {prompt.messages}").random() < self.right
             best = n - 1 if right == (n > 1) else 0
             scores = [9 if at == best and (n > 1 or not right) else 3 for at in prompt.order]
-            yield index, Completion(f"Analysis: so.\nScores: \\boxed{{{', '.join(map(str, scores))}}}")
+            text = f"Analysis: so.\nScores: \\boxed{{{', '.join(map(str, scores))}}}"
+            yield index, Completion(text, completion_tokens=len(text))
 
 
 def measured_rows(count: int = 40) -> list[dict[str, Any]]:
@@ -178,6 +186,62 @@ def test_a_report_has_the_last_stage_alone(stages: ModuleType, stores: dict[str,
     lists = sum(len(row["responses"]) > 1 for row in measured_rows())
     assert f"| all | {lists} | {said['gains']['Voting@4 - shortest']['all']['b']:.2f} |" in shown
     assert "100.0% of the judgements are readable." in shown
+
+
+def rate_by_answers(store: Path) -> None:
+    """A meta RM that knows which judgements are right."""
+    ratings = {}
+    for batch in read(store, ["key", "n", "scores", "best"]):
+        for row in batch.to_pylist():
+            right = row["scores"].index(max(row["scores"])) == row["best"] if row["n"] > 1 else row["scores"] == [3]
+            ratings[row["key"]] = 1.0 if right else -1.0
+    write_meta(store, "org/meta@1", ratings)
+
+
+def test_a_guided_vote_stands_beside_the_plain_one(stages: ModuleType, stores: dict[str, Path]) -> None:
+    rate_by_answers(stores["after"])
+    said = stages.report(stages.figures(stages.Measured(measured_rows(), stores), {"shortest": make("shortest")}))
+    judge = said["judge"]["all"]
+    assert judge["meta_topk@4"]["items"] == judge["voting@1"]["items"] == 40, "single responses too"
+    assert judge["voting@4"]["value"] < judge["meta_topk@4"]["value"] <= 1
+    gains = {name: found["all"]["difference"] for name, found in said["gains"].items()}
+    assert gains["meta_topk@4 - Voting@4"] == pytest.approx(judge["meta_topk@4"]["value"] - judge["voting@4"]["value"])
+    for other in ("Voting@1", "random_topk@4", "length_topk@4", "shortest"):
+        assert gains[f"meta_topk@4 - {other}"] > 0
+    head, _, first, *_ = stages.summary(said).splitlines()
+    assert head == "|  | rows | one judgement | vote of 4 | of the 2 trusted most |"
+    assert first.count(" - ") == 2
+    assert "before: meta_topk@4" not in str(said), "only the last stage's are compared"
+
+
+def test_the_best_of_equals_is_the_earlier_one(stages: ModuleType) -> None:
+    ranks = np.array([[1.0, 3.0, 3.0, 3.0], [-np.inf, -np.inf, 0.0, -np.inf]])
+    assert stages.among_best(ranks, 2).tolist() == [[False, True, True, False], [True, False, True, False]]
+
+
+def test_a_store_without_texts_is_rated_from_its_rows(
+    stores: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    rate = module_of(EVAL / "rate.py", monkeypatch)
+    judge, bare = save_tiny(tmp_path / "judge", {"template": "compact-closed"}), tmp_path / "bare"
+    without_texts(stores["after"], bare)
+    path = tmp_path / "rows.jsonl.gz"
+    write_rows(path, measured_rows())
+    monkeypatch.setattr(sys, "argv", ["rate.py", str(path), str(bare), "--judge", str(judge), "--dtype", "float32"])
+    rate.main()
+    name = json.loads(capsys.readouterr().out.splitlines()[-1])["meta_model"]
+    rate_store(stores["after"], load_rater(str(judge), dtype="float32"), name)
+    both = []
+    for store in (bare, stores["after"]):
+        rows = [row for batch in read(store, ["key", "meta_score"], meta_model=name) for row in batch.to_pylist()]
+        both.append({row["key"]: row["meta_score"] for row in rows})
+    assert both[0] == pytest.approx(both[1])
+    with pytest.raises(InvalidInput, match=r"store: .* has the ratings of self@"):
+        rate.main()
+    write_rows(path, measured_rows(5))
+    monkeypatch.setattr(rate, "raters", lambda store: [])
+    with pytest.raises(InvalidInput, match=r"rows: the item .* is not among them"):
+        rate.main()
 
 
 def test_a_store_of_two_temperatures_is_refused(stages: ModuleType, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@
 | scalar | a sequence classifier with one label scores each response alone |
 | verdict | LLM-as-a-judge: names the best response, k times in balanced orders; shares of the votes |
 | token-prob | the probability of each response's number as the verdict, averaged over the n rotations |
+| first-reading | the scores that a judge has ready where the prompt has just shown a response, over the n rotations |
 
 Where a benchmark's own protocol judges both orders of a pair, each order of a verdict or of its probabilities decides
 alone, and the official metric puts the two together; the report says so.
@@ -22,6 +23,7 @@ from typing import Any
 from ..types_grm import InvalidInput
 from .base import Answer, Baseline, answers_of, judge
 from .heuristics import Heuristic
+from .reading import FirstScores
 from .scalar import Scalar
 from .token_prob import TokenProb
 from .verdict import Verdict
@@ -35,6 +37,7 @@ BASELINES: Mapping[str, Callable[..., Baseline]] = {
     "scalar": lambda model, dtype=None, batch_size=None, **_: Scalar.load(model, dtype, batch_size),
     "verdict": lambda pipe, settings, batch_size=None, **_: Verdict(pipe(), settings, batch_size),
     "token-prob": lambda pipe, **_: TokenProb(pipe()),
+    "first-reading": lambda pipe, settings, **_: FirstScores(pipe(), settings.get("template")),
 }
 """Name -> what makes it from what `make` is given."""
 

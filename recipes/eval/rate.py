@@ -18,7 +18,7 @@ from tqdm.auto import tqdm
 
 from modeling_grm.data.sources import read_records
 from modeling_grm.first_reading_grm import SELF
-from modeling_grm.loading import load_rater
+from modeling_grm.loading import DTYPES, load_rater
 from modeling_grm.rating import rater_name, raters
 from modeling_grm.trajectories import read, write_meta
 from modeling_grm.types_grm import Critique, InvalidInput, Outcome, Request
@@ -53,8 +53,9 @@ def main() -> None:
     parser.add_argument(
         "--judge", help="Hub id or folder of the judge that wrote the store; the embedded one if left out"
     )
+    parser.add_argument("--dtype", choices=DTYPES, help="the fastest on this machine if left out")
     args = parser.parse_args()
-    rate = load_rater(SELF, judge=args.judge)
+    rate = load_rater(SELF, judge=args.judge, dtype=args.dtype)
     name = rater_name(rate)
     if name in raters(args.store):
         raise InvalidInput(f"store: {args.store} has the ratings of {name}")

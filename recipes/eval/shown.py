@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 GREEDY = "greedy"
+GUIDED = "meta_topk"
+"""The rule by which a meta RM guides a vote."""
 POOLS = ("all", "contrast", "verifiable", "human")
 
 
@@ -20,9 +22,9 @@ def table(said: Mapping[str, Any], wanted: Callable[[str], bool] = lambda part: 
     parts = [part for part in next(iter(stages.values()))["parts"] if wanted(part)]
     rows = []
     for name, stage in stages.items():
-        for k in dict.fromkeys(("voting@1", f"voting@{stage['k']}")):
-            cells = [_cell(stage["parts"][part][k]) for part in parts]
-            rows.append([name, f"{stage['readable']:.3f}", k, *cells])
+        for vote in _votes(stage, stage["parts"]["all"]):
+            cells = [_cell(stage["parts"][part][vote]) for part in parts]
+            rows.append([name, f"{stage['readable']:.3f}", vote, *cells])
     rows += [[name, "", "", *(_cell(found[part]) for part in parts)] for name, found in said["baselines"].items()]
     return "\n\n".join((_markdown(["stage", "readable", "vote", *parts], rows), _gains(said["gains"], parts)))
 
@@ -31,11 +33,12 @@ def report(said: Mapping[str, Any]) -> dict[str, Any]:
     """The last stage alone: one judgement and the whole vote, what it gains over one and over the baselines."""
     name, stage = next((name, stage) for name, stage in reversed(said["stages"].items()) if name != GREEDY)
     k = stage["k"]
-    parts = {
-        part: {vote: votes[vote] for vote in ("voting@1", f"voting@{k}")} for part, votes in stage["parts"].items()
+    parts = {part: {vote: votes[vote] for vote in _votes(stage, votes)} for part, votes in stage["parts"].items()}
+    own = {
+        long.removeprefix(f"{name}: "): found for long, found in said["gains"].items() if long.startswith(f"{name}: ")
     }
-    over = {f"Voting@{k} - {other}": f"{name}: Voting@{k} - {other}" for other in ("Voting@1", *said["baselines"])}
-    gains = {short: {part: said["gains"][long][part] for part in POOLS} for short, long in over.items()}
+    wanted = [*(f"Voting@{k} - {other}" for other in ("Voting@1", *said["baselines"])), *_guided_gains(own, k)]
+    gains = {short: {part: own[short][part] for part in POOLS} for short in wanted}
     beside = {judge: {part: found[part] for part in POOLS} for judge, found in said["baselines"].items()}
     about = {key: stage[key] for key in ("k", "temperature", "readable")}
     return {
@@ -44,17 +47,31 @@ def report(said: Mapping[str, Any]) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _votes(stage: Mapping[str, Any], there: Mapping[str, Any]) -> list[str]:
+    """One judgement, the whole vote, and that of the judgements that a meta RM chose where there is one."""
+    k = stage["k"]
+    return [vote for vote in dict.fromkeys(("voting@1", f"voting@{k}", f"{GUIDED}@{k}")) if vote in there]
+
+
+def _guided_gains(gains: Mapping[str, Any], k: int) -> list[str]:
+    return [name for name in gains if name.startswith(f"{GUIDED}@{k} - ")]
+
+
 def summary(found: Mapping[str, Any]) -> str:
     """A report as Markdown: accuracy by part, gains, and what the order of two responses does."""
-    k, others = found["k"], list(found["baselines"])
-    rows = []
-    for part, votes in found["judge"].items():
-        if "near in length" in part:
-            continue
-        vote = votes[f"voting@{k}"]
-        name = f"**{part}**" if part in POOLS else part
-        rows.append([name, str(vote["items"]), _two(votes["voting@1"]), _two(vote), _ends(vote)])
-    head = ["", "rows", "one judgement", f"vote of {k}", "95% interval"]
+    k, others, rows = found["k"], list(found["baselines"]), []
+    names = {
+        "voting@1": "one judgement",
+        f"voting@{k}": f"vote of {k}",
+        f"{GUIDED}@{k}": f"of the {k // 2} trusted most",
+    }
+    first, *votes = _votes(found, found["judge"]["all"])
+    for part, figures in found["judge"].items():
+        if "near in length" not in part:
+            cells = [f"{_two(figures[vote])} ({_ends(figures[vote])})" for vote in votes]
+            name = f"**{part}**" if part in POOLS else part
+            rows.append([name, str(figures[first]["items"]), _two(figures[first]), *cells])
+    head = ["", "rows", *(names[vote] for vote in (first, *votes))]
     lists = [_lists(found, part) for part in POOLS]
     return "\n\n".join(
         (

@@ -1,6 +1,6 @@
 """A judge's checkpoints side by side on the rows of `rows.py`: accuracy by pool, and what each stage gained, paired.
 
-    grm score rows.jsonl.gz --model CHECKPOINT --k 8 --temperature 0.5 --store runs/stages/rft      (one for each)
+    grm score rows.jsonl.gz --model CHECKPOINT --k 8 --temperature 0.5 --rule sum --store runs/stages/rft  (each)
     python recipes/eval/stages.py rows.jsonl.gz base=runs/stages/base rft=runs/stages/rft --scalar runs/scalar
     python recipes/eval/stages.py rows.jsonl.gz rft=runs/stages/rft --report recipes/eval/report.json
 
@@ -14,20 +14,24 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Container, Mapping, Sequence
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from shown import GREEDY, report, summary, table
+from shown import GREEDY, GUIDED, report, summary, table
 
+from modeling_grm.ballots import ballots
 from modeling_grm.baselines import Baseline, make
 from modeling_grm.benchmarks.base import Item
 from modeling_grm.bias import position_bias
 from modeling_grm.bootstrap import intervals
 from modeling_grm.data.sources import read_records
+from modeling_grm.loading import load
 from modeling_grm.pairing import credit, item_credits, paired
 from modeling_grm.reports import HEURISTICS
+from modeling_grm.rules_grm import default_k_meta, find_rule
 from modeling_grm.runs import COLUMNS, Group, Runs, load_runs
 from modeling_grm.subsets import subsets
 from modeling_grm.trajectories import read, settings_in
@@ -40,7 +44,7 @@ GOOD_FROM = 7
 NEAR = 0.1
 """Responses whose lengths in words differ by less than this share of the longer one."""
 CONTROLS = ("random_topk", "length_topk")
-META_RULES = ("meta_topk", "meta_soft", *CONTROLS)
+META_RULES = (GUIDED, "meta_soft", *CONTROLS)
 
 
 def is_good(label: float) -> bool:
@@ -48,17 +52,25 @@ def is_good(label: float) -> bool:
     return label == 1 or label >= GOOD_FROM
 
 
-def single_credits(groups: Sequence[Group], k: int, labels: Mapping[str, float]) -> dict[str, float]:
-    """Each item of one response: how often the mean of k of its samples is on the right side."""
+def single_credits(groups: Sequence[Group], k: int, labels: Mapping[str, float], rule: str) -> dict[str, float]:
+    """Each item of one response: how often the mean of those of k of its samples that vote is on the right side."""
     found: dict[str, float] = {}
     for group in groups:
-        picked = subsets(k, group.k, 1)
-        able = group.ok[:, picked]
-        means = (group.scores[:, picked, 0] * able).sum(-1) / np.maximum(able.sum(-1), 1)
+        picked, box = subsets(k, group.k, 1), ballots(group, rule)
+        able = box.able[:, picked]
+        if box.rank is not None:
+            able &= among_best(np.where(able, box.rank[:, picked], -np.inf), default_k_meta(k))
+        means = (box.votes[:, picked, 0] * able).sum(-1) / np.maximum(able.sum(-1), 1)
         good = np.array([is_good(labels[item]) for item in group.items])[:, None]
         right = (able.sum(-1) > 0) & ((means >= GOOD_FROM) == good)
         found |= dict(zip(group.items, right.mean(-1).tolist(), strict=True))
     return found
+
+
+def among_best(ranks: np.ndarray, most: int) -> np.ndarray:
+    """Which of the last axis are among that many highest, the earlier first in a tie."""
+    order = np.argsort(-ranks, axis=-1, kind="stable")
+    return np.argsort(order, axis=-1) < most
 
 
 def temperature(store: Path) -> float:
@@ -101,11 +113,15 @@ class Measured:
         return min(self.runs[stage].counts)
 
     def credits(self, stage: str, k: int, rule: str = "sum") -> dict[str, float]:
-        """Each row's credit; those of one response are in the plain vote alone."""
+        """Each row's credit; those of one response only where samples count the same or not at all."""
         runs = self._runs(stage, self.rows)
         found = item_credits(runs, k, rule)
-        singles = [group for group in runs.groups if group.n == 1]
-        return {**found, **single_credits(singles, k, self.singles)} if rule == "sum" else found
+        singles = [group for group in runs.groups if group.n == 1 and find_rule(rule).sums_scores]
+        return {**found, **single_credits(singles, k, self.singles, rule)}
+
+    def rated(self, stage: str) -> bool:
+        """Whether a meta RM has rated its samples."""
+        return any(np.isfinite(group.meta).any() for group in self.runs[stage].groups)
 
     def position(self, stage: str, pool: str = "") -> dict[str, Any] | None:
         """What the order of two responses does, in a pool or in all; None where no row has two."""
@@ -166,19 +182,16 @@ def gains_of(found: Measured, baselines: Mapping[str, Credits]) -> dict[str, tup
         vote = found.credits(last, k)
         pairs[f"{last}: Voting@{k} - Voting@1"] = (once[last], vote)
         pairs |= {f"{last}: Voting@{k} - {name}": (credits, vote) for name, credits in baselines.items()}
-        guided = {rule: found.credits(last, k, rule) for rule in META_RULES if _rated(found.runs[last])}
+        guided = {rule: found.credits(last, k, rule) for rule in META_RULES if found.rated(last)}
         for rule, credits in guided.items():
             pairs |= {
                 f"{last}: {rule}@{k} - Voting@{k}": (vote, credits),
                 f"{last}: {rule}@{k} - Voting@1": (once[last], credits),
             }
-        best = META_RULES[0]
-        pairs |= {f"{last}: {best}@{k} - {rule}@{k}": (guided[rule], guided[best]) for rule in CONTROLS if guided}
+        best = GUIDED
+        beside = {f"{rule}@{k}": guided[rule] for rule in CONTROLS if guided} | (dict(baselines) if guided else {})
+        pairs |= {f"{last}: {best}@{k} - {name}": (credits, guided[best]) for name, credits in beside.items()}
     return pairs
-
-
-def _rated(runs: Runs) -> bool:
-    return any(np.isfinite(group.meta).any() for group in runs.groups)
 
 
 def figures(found: Measured, baselines: Mapping[str, Baseline]) -> dict[str, Any]:
@@ -198,8 +211,9 @@ def _stage(found: Measured, stage: str, parts: Mapping[str, Sequence[str]]) -> d
     runs, most = found.runs[stage], found.k(stage)
     ok = np.concatenate([group.ok.ravel() for group in runs.groups])
     ks = [k for k in (1, 2, 4, 8, 16, 32) if k <= most]
-    credits = {k: found.credits(stage, k) for k in ks}
-    votes = {part: {f"voting@{k}": share(credits[k], items) for k in ks} for part, items in parts.items()}
+    credits = {f"voting@{k}": found.credits(stage, k) for k in ks}
+    credits |= {f"{GUIDED}@{most}": found.credits(stage, most, GUIDED)} if found.rated(stage) else {}
+    votes = {part: {name: share(one, items) for name, one in credits.items()} for part, items in parts.items()}
     pools = sorted({row["pool"] for row in found.rows.values()})
     flips = {pool: (found.position(stage, pool) or {}).get("flip_rate") for pool in pools}
     return {
@@ -232,11 +246,14 @@ def main() -> None:
     parser.add_argument("stores", nargs="+", type=named_store, metavar="STAGE=STORE")
     parser.add_argument("--greedy", type=Path, metavar="STORE", help="of the last stage, --k 1 --temperature 0")
     parser.add_argument("--scalar", metavar="MODEL", help="a scalar reward model beside them")
+    parser.add_argument("--reading", metavar="MODEL", help="a judge's first reading alone, where it writes nothing")
     parser.add_argument("--out", type=Path, default=Path("runs/stages.json"))
     parser.add_argument("--report", type=Path, help="the last stage alone, for its card and the README")
     args = parser.parse_args()
     judges = {name: make(name) for name in HEURISTICS}
     judges |= {"scalar": make("scalar", model=args.scalar)} if args.scalar else {}
+    if args.reading:
+        judges["first reading"] = make("first-reading", pipe=partial(load, args.reading), settings={})
     said = figures(Measured(list(read_records(args.rows)), dict(args.stores), args.greedy), judges)
     args.out.parent.mkdir(parents=True, exist_ok=True)
     args.out.write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")

@@ -1,7 +1,7 @@
 """Rows to judge for a meta RM: of the preference dataset's part `meta`, which no judge has learnt from.
 
     python recipes/meta_rm/rows.py --dataset runs/preferences/dataset --out runs/meta-rows.jsonl.gz
-    grm score runs/meta-rows.jsonl.gz --k 8 --temperature 0.5 --store runs/meta-store
+    grm score runs/meta-rows.jsonl.gz --k 8 --temperature 0.5 --rule sum --store runs/meta-store
 
 Hard ones above all: what a meta RM learns from are items with right and wrong judgements side by side. Left out are
 people's preferences, on which the embedded judge is at chance: nothing in its text says which of them are right.
