@@ -11,6 +11,7 @@ about votes.
 
 from __future__ import annotations
 
+import logging
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -26,12 +27,16 @@ from .meta_rm_grm import Unrated, adapter_base, meta_rm_of
 from .prompts_grm import TEMPLATES, find_template, render
 from .types_grm import Critique, InvalidInput, Outcome, Request
 
+logger = logging.getLogger(__name__)
 SELF = "self"
 """The name of the meta RM that a judge is to itself."""
 LAST_DIGIT = 9
 """The highest score that is one digit: a 10 is read as it."""
 LEAST = 1e-6
 """No verdict is less likely than that, or more likely than 1 less that: ratings stay finite."""
+CLASSIFIER = "ForSequenceClassification"
+Chances = list[list[float]]
+"""How likely each score of each response is, (n, scores)."""
 NEAR = 1
 """A score of a single response counts as foreseen where it is at most so far from the one that was read."""
 
@@ -69,7 +74,8 @@ def read_at(tokenizer: Any, prompt: Sequence[int], n: int, template: str) -> lis
         start = next(ends, -1)
         if start < 0:
             raise InvalidInput(
-                f"template: the end of response {place} of {n} is spelt otherwise in the prompt than alone"
+                f"template: the tokenizer spells the end of response {place} otherwise in a prompt than alone, so its "
+                "score cannot be read; use a template whose closing line begins a line"
             )
         found.append(range(start, start + len(tokens) + 1))
     return found
@@ -119,7 +125,8 @@ class FirstReading:
         failures: how many were not rated, by `Unrated`.
 
     Raises:
-        InvalidInput: another template, or one without scores.
+        InvalidInput: another template, one without scores, or one whose closing line the tokenizer spells otherwise in
+            a prompt than alone.
     """
 
     name_or_path = SELF
@@ -129,44 +136,68 @@ class FirstReading:
         legal = find_template(template).score_range
         if legal is None:
             raise InvalidInput(f"meta_model: {template[:60]} gives no scores, which are what is read")
-        low, high = legal
-        self.model, self.tokenizer, self.template, self.low = model.eval(), tokenizer, template, low
-        self.digits = [_digit(tokenizer, score) for score in range(low, min(high, LAST_DIGIT) + 1)]
+        self.low, high = legal
+        self.model, self.tokenizer, self.template = model.eval(), tokenizer, template
+        self.digits = [_digit(tokenizer, score) for score in range(self.low, min(high, LAST_DIGIT) + 1)]
         self.judge, self.context = str(getattr(model, "name_or_path", "")), context_length(model)
         self.failures: Counter[Unrated] = Counter()
+        read_at(tokenizer, self.prompt(Request("?", ["!"]), (0,)), 1, template)
 
     @classmethod
     def from_pretrained(cls, name: str | Path, *, device: Any = None, dtype: Any = "auto") -> FirstReading:
-        """A judge by Hub id or folder, with the template that it names.
+        """A judge's whole checkpoint by Hub id or folder, with the template that it names.
 
         Raises:
-            InvalidInput: see the class; nothing of the weights has been read then.
+            InvalidInput: no such checkpoint, or see the class; nothing of the weights has been read then.
         """
-        template = closed_by(name)
+        template = judged_by(name)
+        if template is None:
+            raise InvalidInput(
+                f"meta_model: {str(name)!r} is no judge's whole checkpoint, which could read for itself; merge an "
+                "adapter into its base first"
+            )
+        check_closing(template, "meta_model")
         model = AutoModelForCausalLM.from_pretrained(str(name), dtype=dtype)
         model = model if device is None else model.to(device)
         return cls(model, AutoTokenizer.from_pretrained(str(name)), template)
 
     def __call__(self, pairs: Sequence[tuple[Request, Critique]]) -> list[float | None]:
-        """One rating a judgement, None where it has none; `failures` counts why."""
-        read: dict[tuple[int, ...], list[list[float]] | None] = {}
+        """One rating a judgement, None where it has none; why is logged and counted in `failures`."""
+        read: dict[tuple[int, ...], Chances | Unrated] = {}
         return [self._rated(request, critique, read) for request, critique in pairs]
 
-    def _rated(self, request: Request, critique: Critique, read: dict[tuple[int, ...], Any]) -> float | None:
+    def prompt(self, request: Request, order: Sequence[int]) -> list[int]:
+        """What the judge reads, as token ids."""
+        return encode(self.tokenizer, render(request, order, self.template))
+
+    def _rated(
+        self, request: Request, critique: Critique, read: dict[tuple[int, ...], Chances | Unrated]
+    ) -> float | None:
         if critique.outcome != Outcome.OK or critique.scores is None:
             self.failures[Unrated.NOT_OK] += 1
             return None
-        ids = encode(self.tokenizer, render(request, critique.order, self.template))
-        if len(ids) > self.context:
-            self.failures[Unrated.TOO_LONG] += 1
-            return None
-        key = tuple(ids)
+        key = tuple(self.prompt(request, critique.order))
         if key not in read:
-            read[key] = self.chances(ids, request.n)
-        return verdict_odds(read[key], [critique.scores[at] for at in critique.order], self.low)
+            read[key] = self._checked(key, request.n)
+        found = read[key]
+        if isinstance(found, Unrated):
+            self.failures[found] += 1
+            return None
+        return verdict_odds(found, [critique.scores[at] for at in critique.order], self.low)
+
+    def _checked(self, ids: Sequence[int], n: int) -> Chances | Unrated:
+        """What is read of a prompt, or why it cannot be."""
+        if len(ids) > self.context:
+            return _failed(Unrated.TOO_LONG, f"{len(ids):,} tokens > context {self.context:,}")
+        try:
+            found = self.chances(ids, n)
+        except Exception as failure:  # the judgements are written: what fails here costs their ratings alone
+            return _failed(Unrated.ENGINE_ERROR, f"{type(failure).__name__}: {failure}")
+        finite = all(math.isfinite(chance) for row in found for chance in row)
+        return found if finite else _failed(Unrated.NOT_FINITE, "a probability is not finite")
 
     @torch.inference_mode()
-    def chances(self, ids: Sequence[int], n: int) -> list[list[float]]:
+    def chances(self, ids: Sequence[int], n: int) -> Chances:
         """How likely each score of each response is where the prompt has just shown it: (n, scores), as shown.
 
         Args:
@@ -176,49 +207,47 @@ class FirstReading:
         places = torch.tensor([line[-1] for line in read_at(self.tokenizer, list(ids), n, self.template)])
         asked = torch.tensor([list(ids)], device=self.model.device)
         logits = self.model(input_ids=asked, use_cache=False, logits_to_keep=places.to(self.model.device)).logits[0]
-        found: list[list[float]] = logits[:, self.digits].float().softmax(-1).tolist()
+        found: Chances = logits[:, self.digits].float().softmax(-1).tolist()
         return found
+
+
+def _failed(why: Unrated, said: str) -> Unrated:
+    logger.warning("a prompt was not read for its ratings: %s: %s", why.value, said)
+    return why
 
 
 def _digit(tokenizer: Any, score: int) -> int:
     return int(tokenizer(str(score), add_special_tokens=False)["input_ids"][-1])
 
 
-def closed_by(name: str | Path) -> str:
-    """The template that a judge's checkpoint names.
-
-    Raises:
-        InvalidInput: it does not close its responses.
-    """
-    template = GRMConfig.from_dict(getattr(AutoConfig.from_pretrained(str(name)), "grm", None)).template
-    check_closing(template, "meta_model")
-    return template
-
-
-def is_judge(name: str | Path) -> bool:
-    """Whether a name is that of a checkpoint that writes judgements, not of a classifier that rates them."""
+def judged_by(name: str | Path) -> str | None:
+    """The template of a judge's whole checkpoint; None for a classifier, an adapter, or what is no checkpoint."""
     try:
-        whole = adapter_base(str(name)) is None
-        return whole and getattr(AutoConfig.from_pretrained(str(name)), "grm", None) is not None
+        if adapter_base(str(name)) is not None:
+            return None
+        config = AutoConfig.from_pretrained(str(name))
     except (OSError, ValueError, KeyError):
-        return False
+        return None
+    stored, made = getattr(config, "grm", None), (config.architectures or [""])[0]
+    # a classifier that was made from a judge keeps the judge's settings
+    return None if stored is None or made.endswith(CLASSIFIER) else GRMConfig.from_dict(stored).template
 
 
 def rater_of(asked: str | Path, model: Any, tokenizer: Any, template: str) -> Callable[..., Any]:
-    """A meta RM by name, for a judge: "self" is the judge, and another judge's name that one; else a classifier.
+    """A meta RM by name, for a judge: "self" or its own name is the judge, another judge's name that one.
 
     Raises:
         InvalidInput: there is no such model, or it cannot rate; "self" of a judge whose weights are elsewhere.
     """
     own = isinstance(model, torch.nn.Module)
-    if str(asked) == SELF and own:
+    if own and str(asked) in (SELF, getattr(model, "name_or_path", "")):
         return FirstReading(model, tokenizer, template)
-    name = getattr(model, "name_or_path", "") if str(asked) == SELF else asked
-    if is_judge(name):
-        return FirstReading.from_pretrained(name)
     if str(asked) == SELF:
         raise InvalidInput(
-            f'meta_model: "self" asks the judge for probabilities, and {type(model).__name__} has it elsewhere '
-            f"({name!r}); give the folder or Hub id of its checkpoint"
+            f'meta_model: "self" asks the judge for probabilities, which {type(model).__name__} does not give; name '
+            "its checkpoint's folder or Hub id, and transformers loads that beside it"
         )
+    if judged_by(asked) is not None:
+        placed = {"device": model.device, "dtype": model.dtype} if own else {}
+        return FirstReading.from_pretrained(asked, **placed)
     return meta_rm_of(asked, model)

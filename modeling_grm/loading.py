@@ -18,7 +18,7 @@ from transformers import AutoConfig, AutoTokenizer, pipeline
 from transformers.utils import cached_file, find_adapter_config_file, logging
 
 from .embedded import embedded_judge
-from .first_reading_grm import SELF, FirstReading, check_closing, closed_by, is_judge
+from .first_reading_grm import SELF, FirstReading, check_closing, judged_by
 from .generation_grm import check_tokenizer, context_length
 from .known_grm import origin_of, settings_of
 from .meta_rm_grm import MetaRM, described
@@ -151,10 +151,10 @@ def load(
     """
     _quiet()
     options = _checked_options(backend, {"base_url": base_url, "concurrency": concurrency, "dtype": dtype})
-    if isinstance(settings.get("meta_model"), (str, Path)):
-        _check_meta(str(settings["meta_model"]), model, settings.get("template"), backend)
     task: Any = "reward-scoring"
     made = ENGINES[backend](model, **options)
+    if isinstance(settings.get("meta_model"), (str, Path)):
+        _check_meta(str(settings["meta_model"]), made["model"], settings.get("template"))
     own = _adapter_settings(model) if model and backend == "transformers" else None
     with warnings.catch_warnings():
         if own is not None:
@@ -164,15 +164,15 @@ def load(
     return pipe
 
 
-def _check_meta(asked: str, model: str | None, template: str | None, backend: str) -> None:
-    """Refuse a meta RM before any weights are read; what a server judges by, only the server knows."""
-    if asked == SELF and backend != "openai":
-        name = str(embedded_judge()) if model is None else model
-        own = settings_of(name, getattr(configured(name)[1], "grm", None))
-        check_closing(template or own.template, "meta_model")
-    elif is_judge(asked):
-        closed_by(asked)
-    elif asked != SELF:
+def _check_meta(asked: str, judge: Any, template: str | None) -> None:
+    """Refuse a meta RM before any weights are read; "self" of an engine is refused by the pipeline itself."""
+    if asked == SELF:
+        if isinstance(judge, str):
+            own = settings_of(judge, getattr(configured(judge)[1], "grm", None))
+            check_closing(template or own.template, "meta_model")
+    elif (read := judged_by(asked)) is not None:
+        check_closing(read, "meta_model")
+    else:
         described(asked)
 
 
@@ -199,11 +199,11 @@ def load_rater(
     Raises:
         InvalidInput: see `load_meta` and `FirstReading.from_pretrained`.
     """
-    name = (judge or str(embedded_judge())) if name == SELF else name
-    if not is_judge(name):
+    if name != SELF and judged_by(name) is None:
         return load_meta(name, dtype=dtype, batch_size=batch_size)
     _quiet()
-    return FirstReading.from_pretrained(name, device=_device(), dtype=_dtype(dtype))
+    read = (judge or str(embedded_judge())) if name == SELF else name
+    return FirstReading.from_pretrained(read, device=_device(), dtype=_dtype(dtype))
 
 
 def _quiet() -> None:

@@ -300,6 +300,7 @@ def described(name: str) -> tuple[Any, dict[str, Any]]:
     try:
         base = adapter_base(name)
         if base is not None:
+            _check_task(name)
             return AutoConfig.from_pretrained(base), _about_of(name)
         config = AutoConfig.from_pretrained(name)
     except (OSError, ValueError, KeyError) as error:
@@ -309,6 +310,13 @@ def described(name: str) -> tuple[Any, dict[str, Any]]:
         raise InvalidInput(f"meta_model: {name!r} is a {made}, no sequence classifier; train one (recipes/meta_rm)")
     _check_labels(config.num_labels)
     return config, dict(getattr(config, KEY, None) or {})
+
+
+def _check_task(name: str) -> None:
+    """Refuse another model's adapter: its base would be loaded with a head that nobody trained."""
+    found = json.loads(Path(str(find_adapter_config_file(name))).read_text(encoding="utf-8")).get("task_type")
+    if found not in (None, "SEQ_CLS"):
+        raise InvalidInput(f"meta_model: {name!r} is an adapter for {found}, no sequence classifier's (SEQ_CLS)")
 
 
 def tokenizer_of(name: str) -> Any:

@@ -17,7 +17,7 @@ from transformers.dynamic_module_utils import custom_object_save
 
 from .configuration_grm import AUTO, GRMConfig
 from .constraint_grm import ScoresLine
-from .first_reading_grm import rater_of
+from .first_reading_grm import SELF, rater_of
 from .fitting_grm import Fitter
 from .generation_grm import TransformersGenerator, check_tokenizer, context_length, encode
 from .known_grm import settings_of
@@ -276,14 +276,20 @@ class RewardScoringPipeline(Pipeline):
 
     def _rate(self, config: GRMConfig, settings: Mapping[str, Any]) -> Rate | None:
         """The meta RM of a call: the caller's own, else the checkpoint's where the rule and k have a use for it."""
-        usable = config.k != AUTO and config.rule in (None, *META_RULES)
-        asked = settings.get("rate") or settings.get("meta_model") or (config.meta_rm if usable else None)
+        asked = settings.get("rate") or settings.get("meta_model") or self._own_meta(config)
         if asked is None or callable(asked):
             return asked
-        key = (str(asked), config.template)
+        key = (str(asked), config.template if asked == SELF else "")
         if key not in self._metas:
             self._metas[key] = rater_of(asked, self.model, self.tokenizer, config.template)
         return self._metas[key]
+
+    def _own_meta(self, config: GRMConfig) -> str | None:
+        """The checkpoint's meta RM where it is of use; a judge that is loaded here reads for itself in its template."""
+        if config.k == AUTO or config.rule not in (None, *META_RULES):
+            return None
+        reads = not hasattr(self.model, "engine") and config.template == self.grm.template
+        return config.meta_rm if config.meta_rm != SELF or reads else None
 
     def _engine(self, config: GRMConfig, batch_size: int | None) -> Generate:
         """The model's own engine where it is one (`backends.base`), else transformers'."""

@@ -18,6 +18,7 @@ import typer
 from .console import ERR, progress
 from .first_reading_grm import SELF
 from .options import Dtype, Json
+from .prompts_grm import find_template
 from .types_grm import Critique, InvalidInput, Outcome, Request
 
 COLUMNS = ("key", "query", "responses", "reference", "principles", "order", "seed", "text", "outcome", "scores")
@@ -39,7 +40,7 @@ def critique_of(row: Mapping[str, Any]) -> Critique:
 def rater_name(meta_model: Any) -> str:
     """What a meta RM's ratings stand under: its Hub id with its commit, or its folder with its content's hash.
 
-    A judge's own reading is `self` with its weights' hash, or its Hub id.
+    A judge's own reading is `self` with its folder's hash, or its Hub id.
     """
     from .trajectories import content_hash
 
@@ -106,6 +107,22 @@ def todo(folder: Path, rater: str) -> tuple[list[str], int]:
     return keys, there
 
 
+def check_template(folder: Path, read: str | None) -> None:
+    """Refuse a judge's own reading (`read` is its template) of judgements that were asked for with other prompts.
+
+    Raises:
+        InvalidInput: they were.
+    """
+    from .trajectories import settings_in
+
+    asked = {settings["template"] for settings in settings_in(folder).values()}
+    if read is not None and asked != {find_template(read).name}:
+        raise InvalidInput(
+            f"meta_model: it reads {read[:60]}, and the judgements were asked for with {', '.join(sorted(asked))}; "
+            "give the judge that wrote them"
+        )
+
+
 def ratings(folder: Path, keys: Sequence[str], rate: Any) -> Iterator[dict[str, float | None]]:
     """The ratings of these samples, some at a time; reads the store once, without holding it."""
     from .trajectories import read
@@ -134,11 +151,12 @@ def rate_store(folder: Path, rate: Any, rater: str, limit: int | None = None) ->
         `rated`, `unrated` (None: it said why in its log) and `there` (from an earlier run).
 
     Raises:
-        InvalidInput: no store, one without texts, or one that another process writes into.
+        InvalidInput: no store, one without texts or of another template, or one that another process writes into.
         UnwritableStore: the disk is full.
     """
     from .trajectories import write_meta
 
+    check_template(folder, getattr(rate, "template", None))
     keys, there = todo(folder, rater)
     counts = {"rated": 0, "unrated": 0, "there": there}
     pending: dict[str, float | None] = {}
@@ -164,7 +182,7 @@ def rate(
     folder: Annotated[Path, typer.Argument(help="A folder that `grm score --store` has written, with texts.")],
     meta_model: Annotated[
         str,
-        typer.Option(help="Hub id or folder of a meta RM, or of a judge: its own reading."),
+        typer.Option(help="Hub id or folder of a meta RM, or of a judge that reads for itself; self: the embedded."),
     ],
     batch_size: Annotated[int, typer.Option(help="Judgements read at once.")] = 8,
     dtype: Dtype = None,

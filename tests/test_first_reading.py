@@ -13,13 +13,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from shell import Grm
 from stores import requests, run
+from tiny import tiny_adapter
 from tiny_judge import byte_tokenizer, save_tiny, tiny_judge
-from transformers import pipeline
+from transformers import AutoModelForSequenceClassification, pipeline
 
+from modeling_grm.backends.fake import Fake
 from modeling_grm.configuration_grm import GRMConfig
-from modeling_grm.first_reading_grm import LEAST, FirstReading, read_at, verdict_odds
+from modeling_grm.first_reading_grm import LEAST, FirstReading, judged_by, read_at, verdict_odds
 from modeling_grm.generation_grm import encode
 from modeling_grm.loading import load, load_rater
+from modeling_grm.meta_rm_grm import MetaRM, Unrated
 from modeling_grm.pipeline_grm import RewardScoringPipeline
 from modeling_grm.prompts_grm import render
 from modeling_grm.publishing.models import _check_public
@@ -28,6 +31,7 @@ from modeling_grm.trajectories import read
 from modeling_grm.types_grm import Critique, InvalidInput, Outcome, Request
 
 TEMPLATE = "compact-closed"
+TEMPLATES = (TEMPLATE, "compact", "deepseek-grm")
 DEMO = Path(__file__).parents[1] / "recipes" / "examples" / "demo.jsonl"
 ITEM = Request("Why?", ["first", "second", "third"])
 shares = st.lists(st.floats(0.01, 1), min_size=9, max_size=9).map(lambda found: [one / sum(found) for one in found])
@@ -157,8 +161,12 @@ def test_other_templates_are_refused_before_the_weights(tmp_path: Path, grm: Grm
 
 
 def test_a_store_is_rated_by_its_judge(tmp_path: Path, grm: Grm) -> None:
-    run(tmp_path / "store", requests(5))
+    run(tmp_path / "other", requests(5))
+    run(tmp_path / "store", requests(5), config=GRMConfig(template=TEMPLATE, k=4))
     save_tiny(tmp_path / "judge", {"template": TEMPLATE})
+    code, _, err = grm("rate", tmp_path / "other", "--meta-model", tmp_path / "judge")
+    assert code == 2, "its prompts were others"
+    assert "meta_model: it reads compact-closed, and the judgements were asked for with compact" in err
     code, _, err = grm("rate", tmp_path / "store", "--meta-model", tmp_path / "judge")
     assert code == 0, err
     (name,) = raters(tmp_path / "store")
@@ -178,9 +186,84 @@ def test_a_template_without_scores_is_refused(judge: tuple[Any, Any]) -> None:
         FirstReading(*judge, "meta-rm")
 
 
+def test_a_judge_made_into_a_classifier_is_no_judge(tmp_path: Path) -> None:
+    save_tiny(tmp_path / "judge", {"template": TEMPLATE})
+    assert judged_by(tmp_path / "judge") == TEMPLATE
+    model = AutoModelForSequenceClassification.from_pretrained(tmp_path / "judge", num_labels=1)
+    model.config.pad_token_id = 0
+    model.save_pretrained(tmp_path / "meta")
+    byte_tokenizer().save_pretrained(tmp_path / "meta")
+    assert judged_by(tmp_path / "meta") is None
+    assert isinstance(load_rater(str(tmp_path / "meta"), dtype="float32"), MetaRM)
+    assert judged_by(tmp_path / "none") is None
+
+
+def test_an_adapter_reads_nothing_until_it_is_merged(tmp_path: Path) -> None:
+    tiny_adapter(tmp_path / "judge", save_tiny(tmp_path / "base", {"template": TEMPLATE}), "CAUSAL_LM", 0)
+    with pytest.raises(InvalidInput, match=r"meta_model: .* is no judge's whole checkpoint, .* merge an adapter"):
+        load_rater("self", judge=str(tmp_path / "judge"))
+    with pytest.raises(InvalidInput, match="is an adapter for CAUSAL_LM, no sequence classifier's"):
+        load_rater(str(tmp_path / "judge"))
+
+
+def test_a_named_self_is_of_use_in_its_own_template_and_process(judge: tuple[Any, Any]) -> None:
+    model, tokenizer = judge
+    model.config.grm = {**model.config.grm, "meta_rm": "self"}
+    try:
+        pipe = pipeline("reward-scoring", model=model, tokenizer=tokenizer, pipeline_class=RewardScoringPipeline)
+        said = {template: pipe("Why?", ["a", "b"], max_new_tokens=30, template=template) for template in TEMPLATES}
+        assert [template for template, result in said.items() if "meta" in result] == [TEMPLATE]
+        for rule in ("sum", "majority"):
+            assert "meta" not in pipe("Why?", ["a", "b"], max_new_tokens=30, rule=rule)
+        assert "meta" not in pipe("Why?", ["a", "b"], max_new_tokens=30, k="auto", k_max=4)
+        pipe.check({"query": "Why?", "responses": ["a", "b"]}, template="compact")
+        engine = Fake(["Scores: \\boxed{8, 3}"])
+        engine.config = model.config
+        elsewhere = pipeline("reward-scoring", model=engine, pipeline_class=RewardScoringPipeline)
+        assert elsewhere("Why?", ["a", "b"])["totals"] == [22, 22], "in balanced orders"
+        with pytest.raises(InvalidInput, match=r'"self" asks the judge for probabilities, which Fake does not give'):
+            elsewhere("Why?", ["a", "b"], meta_model="self")
+    finally:
+        del model.config.grm["meta_rm"]
+
+
+def test_what_fails_costs_its_ratings_alone(judge: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    rate = FirstReading(*judge, TEMPLATE)
+    first, second = critique((9, 1, 1), (0, 1, 2)), critique((9, 1, 1), (1, 2, 0))
+    monkeypatch.setattr(rate, "chances", lambda ids, n: [[math.nan] * 9] * n)
+    assert rate([(ITEM, first), (ITEM, first), (ITEM, second)]) == [None] * 3
+    monkeypatch.setattr(rate, "chances", lambda ids, n: 1 / 0)
+    assert rate([(ITEM, first)]) == [None]
+    monkeypatch.setattr(rate, "context", 10)
+    assert rate([(ITEM, first)]) == [None]
+    assert rate.failures == {Unrated.NOT_FINITE: 3, Unrated.ENGINE_ERROR: 1, Unrated.TOO_LONG: 1}
+
+
+def test_a_closing_line_that_the_tokenizer_spells_otherwise_is_refused(judge: tuple[Any, Any]) -> None:
+    model, tokenizer = judge
+    with pytest.raises(InvalidInput, match="template: the tokenizer spells the end of response 1 otherwise"):
+        read_at(tokenizer, encode(tokenizer, render(ITEM, range(3), "compact")), 3, TEMPLATE)
+    found: list[int] = []
+
+    class Odd:
+        def __init__(self) -> None:
+            self.__dict__.update(tokenizer.__dict__)
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(tokenizer, name)
+
+        def __call__(self, text: str, **options: Any) -> Any:
+            found.append(len(text))
+            return tokenizer(text if len(text) > 40 else " " + text, **options)
+
+    with pytest.raises(InvalidInput, match="otherwise in a prompt than alone"):
+        FirstReading(model, Odd(), TEMPLATE)
+    assert found, "seen before anything is judged"
+
+
 def test_a_judge_of_a_server_cannot_read_for_itself() -> None:
     with pytest.raises(
-        InvalidInput, match=r'meta_model: "self" asks the judge for probabilities, and OpenAICompatible'
+        InvalidInput, match=r'meta_model: "self" asks the judge for probabilities, which OpenAICompatible'
     ):
         load("served", "openai", base_url="http://127.0.0.1:9/v1", meta_model="self")
 

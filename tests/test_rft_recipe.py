@@ -489,6 +489,7 @@ def test_the_cold_start_by_rule(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     (tmp_path / "sources").mkdir()
     keys = {"data": write_sources(tmp_path / "sources"), "output_dir": tmp_path / "out", "examples": 8, "max_steps": 1}
     keys |= {"pack_tokens": 1024, "lora_r": 2, "bf16": False, "save_steps": 1, "template": "compact-closed"}
+    keys |= {"early_weight": 16.0}
     words = [word for key, value in keys.items() for word in (f"--{key}", str(value))]
     config = str(ROOT / "recipes" / "rft" / "contrast.yaml")
     contrast.main(*parse(contrast.RecipeArguments, TrainingArguments, argv=["--config", config, *words]))

@@ -16,9 +16,7 @@ from typing import Any
 import torch
 
 from ..benchmarks.base import Item
-from ..first_reading_grm import FirstReading
-from ..generation_grm import encode
-from ..prompts_grm import render
+from ..first_reading_grm import FirstReading, check_closing
 from ..types_grm import InvalidInput, Outcome
 from ..voting_grm import orders
 from .base import Answer
@@ -43,6 +41,7 @@ class FirstScores:
     def __init__(self, pipe: Any, template: str | None = None) -> None:
         if not isinstance(pipe.model, torch.nn.Module):
             raise InvalidInput("backend: first-reading reads the model's own probabilities; use --backend transformers")
+        check_closing(template or pipe.grm.template, "template")
         self.reading = FirstReading(pipe.model, pipe.tokenizer, template or pipe.grm.template)
         settings = {"template": self.reading.template}
         self.about: dict[str, Any] = {"kind": "first-reading", "model": self.reading.judge, "settings": settings}
@@ -54,7 +53,7 @@ class FirstScores:
     def _answer(self, item: Item) -> Answer:
         reading, request = self.reading, item.request
         shown = [order for order, _ in orders(request, request.n, request.n)]
-        prompts = [encode(reading.tokenizer, render(request, order, reading.template)) for order in shown]
+        prompts = [reading.prompt(request, order) for order in shown]
         longest = max(map(len, prompts))
         if longest > reading.context:
             return Answer(None, reason=f"prompt {longest:,} tokens > context {reading.context:,}")

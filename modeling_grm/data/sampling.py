@@ -58,7 +58,7 @@ def sampled(
             return _hinting(kept, best) if hint else kept
 
         asked = _registered(store, items, waiting, best)
-        for result in pipe(asked, record=record, return_samples=True, **settings):
+        for result in pipe(asked, record=record, return_samples=True, **{**settings, "rule": "sum"}):
             item = waiting.popleft()
             store.release(item.request)
             best.pop(item.item, None)

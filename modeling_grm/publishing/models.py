@@ -104,7 +104,7 @@ def _check_public_base(adapter: Path) -> None:
 
 
 def _check_public(name: str, value: str | None) -> None:
-    if value not in (None, SELF) and (Path(str(value)).exists() or Path(str(value)).is_absolute()):
+    if value is not None and value != SELF and (Path(value).exists() or Path(value).is_absolute()):
         raise InvalidInput(f"{name}: {value} is a folder that nobody else has; publish it, and write its Hub id there")
 
 

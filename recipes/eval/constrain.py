@@ -66,7 +66,7 @@ def main() -> None:
     found: dict[str, Any] = {"rows": str(args.rows), "items": len(rows), "model": args.model or "embedded", **settings}
     for constrain in (None, "scores"):
         asked = [row.request for row in rows]
-        results = list(pipe(iter(asked), return_samples=True, constrain=constrain, **settings))
+        results = list(pipe(iter(asked), return_samples=True, rule="sum", constrain=constrain, **settings))
         found["constrained" if constrain else "free"] = figures(rows, results)
     print(json.dumps(found, indent=2))
     if args.out:

@@ -19,7 +19,7 @@ from tqdm.auto import tqdm
 from modeling_grm.data.sources import read_records
 from modeling_grm.first_reading_grm import SELF
 from modeling_grm.loading import DTYPES, load_rater
-from modeling_grm.rating import rater_name, raters
+from modeling_grm.rating import check_template, rater_name, raters
 from modeling_grm.trajectories import read, write_meta
 from modeling_grm.types_grm import Critique, InvalidInput, Outcome, Request
 from modeling_grm.voting_grm import item_hash
@@ -56,6 +56,7 @@ def main() -> None:
     parser.add_argument("--dtype", choices=DTYPES, help="the fastest on this machine if left out")
     args = parser.parse_args()
     rate = load_rater(SELF, judge=args.judge, dtype=args.dtype)
+    check_template(args.store, rate.template)
     name = rater_name(rate)
     if name in raters(args.store):
         raise InvalidInput(f"store: {args.store} has the ratings of {name}")
@@ -68,7 +69,8 @@ def main() -> None:
         ratings = rate([(requests[item], critique) for _, critique in samples])
         found |= dict(zip((key for key, _ in samples), ratings, strict=True))
     write_meta(args.store, name, found)
-    print(json.dumps({"meta_model": name, "items": len(items), "judgements": len(found)}))
+    rated = sum(rating is not None for rating in found.values())
+    print(json.dumps({"meta_model": name, "items": len(items), "rated": rated, "failures": rate.failures}))
 
 
 def _request(row: Mapping[str, Any]) -> Request:

@@ -32,7 +32,7 @@ from modeling_grm.data.pools.entries import asked
 from modeling_grm.data.pools.even import even_rows
 from modeling_grm.data.tuning import read_dataset
 from modeling_grm.embedded import base_model
-from modeling_grm.first_reading_grm import LAST_DIGIT, check_closing, read_at
+from modeling_grm.first_reading_grm import LAST_DIGIT, SELF, check_closing, read_at
 from modeling_grm.generation_grm import encode
 from modeling_grm.loading import ADAPTER_SETTINGS
 from modeling_grm.packing import PackedTrainer, collate, join, pack
@@ -64,7 +64,8 @@ class RecipeArguments:
             what texts of other kinds look like, of which it has to quote.
         verdict_weight: how much more a token of a verdict or score counts than one of a quote.
         early_weight: of each response's score, asked where the prompt has just shown the response (the digit is learnt
-            there in the place of the next token), so that a judgement finds there what it needs; 0 does not ask.
+            there in the place of the next token), so that a judgement finds there what it needs, and the judge can be
+            its own meta RM; 0 does not ask.
         init_adapter: an adapter's folder to go on from.
     """
 
@@ -201,7 +202,8 @@ def main(args: RecipeArguments, config: TrainingArguments) -> None:
     trainer = PackedTrainer(model, config, train_dataset=dataset, data_collator=collate)
     go_on(trainer)
     trainer.save_model(config.output_dir)
-    write_json(Path(str(config.output_dir)) / ADAPTER_SETTINGS, GRMConfig(template=args.template).to_dict())
+    judge = GRMConfig(template=args.template, meta_rm=SELF if args.early_weight else None)
+    write_json(Path(str(config.output_dir)) / ADAPTER_SETTINGS, judge.to_dict())
 
 
 if __name__ == "__main__":

@@ -19,14 +19,12 @@ from safetensors.torch import load_file, save_file
 
 from modeling_grm.configuration_grm import GRMConfig
 from modeling_grm.embedded import HUB_ID, base_model, merge, put_adapter
-from modeling_grm.first_reading_grm import SELF, closing
 from modeling_grm.judged_grm import ADAPTER_FILE
 from modeling_grm.loading import ADAPTER_SETTINGS
 from modeling_grm.publishing.weights import read_json, write_json
 
 JUDGE = "SmolLM2-135M-GRM"
 SETTINGS = {"k": 8, "temperature": 0.5, "max_new_tokens": 512}  # beside the template that it was trained on
-READS = {"meta_rm": SELF}  # where that closes each response, and the score was asked there
 
 
 def main() -> None:
@@ -46,8 +44,7 @@ def main() -> None:
         return
     trained = GRMConfig.from_dict(read_json(args.adapter / ADAPTER_SETTINGS))
     ship(args.adapter, args.out, HUB_ID)
-    settings = SETTINGS | (READS if closing(trained.template) else {})
-    write_json(args.out / ADAPTER_SETTINGS, trained.override(**settings).to_dict())
+    write_json(args.out / ADAPTER_SETTINGS, trained.override(**SETTINGS).to_dict())
     if args.workspace:
         lay_out(args.out, args.workspace)
 

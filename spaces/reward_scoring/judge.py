@@ -33,7 +33,7 @@ class Judge:
     Attributes:
         pipe: the reward-scoring pipeline.
         model: its Hub id; None for the embedded judge.
-        meta_model: the meta RM's Hub id; None where there is none.
+        meta_model: the meta RM's Hub id, or "self"; None where there is none.
         meta: the meta RM, loaded.
         seconds: the time that one question gets.
     """
