@@ -20,7 +20,7 @@ from modeling_grm.portable import PIPELINE, make_portable, portable_files
 from modeling_grm.types_grm import InvalidInput
 
 PACKAGE = Path(__file__).resolve().parent.parent / "modeling_grm"
-GRM = GRMConfig(template="compact", k=4, max_new_tokens=24, base="tiny base")
+GRM = GRMConfig(template="compact-closed", k=4, max_new_tokens=24, meta_rm="self", base="tiny base")
 ROW: dict[str, Any] = {"query": "What is 2+2?", "responses": ["4", "I like trains"]}
 
 
@@ -152,6 +152,7 @@ def test_it_judges_where_the_package_is_missing(folder: Path, tmp_path: Path) ->
     said = json.loads(done.stdout.splitlines()[-1])
     here = pipeline("reward-scoring", model=str(folder), pipeline_class=RewardScoringPipeline)
     assert said["results"] == here(rows, return_samples=True)
+    assert {result["meta"]["model"] for result in said["results"]} == {"self"}
     assert said["refusal"].startswith("InvalidInput: row: needs `query`")
     assert set(portable_files()) <= set(said["copied"])
     assert set(portable_files()) <= {path.name for path in (tmp_path / "again").iterdir()}
