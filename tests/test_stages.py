@@ -21,6 +21,7 @@ from stores import run
 from tiny_judge import save_tiny
 
 from modeling_grm.baselines import make
+from modeling_grm.configuration_grm import GRMConfig
 from modeling_grm.data.contrast.grown import part_of
 from modeling_grm.data.drawing import write_rows
 from modeling_grm.data.pools.entries import asked
@@ -220,20 +221,22 @@ def test_the_best_of_equals_is_the_earlier_one(stages: ModuleType) -> None:
 
 
 def test_a_store_without_texts_is_rated_from_its_rows(
-    stores: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
-    rate = module_of(EVAL / "rate.py", monkeypatch)
-    judge, bare = save_tiny(tmp_path / "judge", {"template": "compact-closed"}), tmp_path / "bare"
-    without_texts(stores["after"], bare)
+    rate, closed = module_of(EVAL / "rate.py", monkeypatch), GRMConfig(template="compact-closed", k=4)
+    judge, store, bare = save_tiny(tmp_path / "judge", closed.to_dict()), tmp_path / "store", tmp_path / "bare"
+    asked = [Request(row["conversation"], row["responses"]) for row in measured_rows()]
+    run(store, asked, Judge(0.8), closed)  # type: ignore[arg-type]
+    without_texts(store, bare)
     path = tmp_path / "rows.jsonl.gz"
     write_rows(path, measured_rows())
     monkeypatch.setattr(sys, "argv", ["rate.py", str(path), str(bare), "--judge", str(judge), "--dtype", "float32"])
     rate.main()
     name = json.loads(capsys.readouterr().out.splitlines()[-1])["meta_model"]
-    rate_store(stores["after"], load_rater(str(judge), dtype="float32"), name)
+    rate_store(store, load_rater(str(judge), dtype="float32"), name)
     both = []
-    for store in (bare, stores["after"]):
-        rows = [row for batch in read(store, ["key", "meta_score"], meta_model=name) for row in batch.to_pylist()]
+    for folder in (bare, store):
+        rows = [row for batch in read(folder, ["key", "meta_score"], meta_model=name) for row in batch.to_pylist()]
         both.append({row["key"]: row["meta_score"] for row in rows})
     assert both[0] == pytest.approx(both[1])
     with pytest.raises(InvalidInput, match=r"store: .* has the ratings of self@"):
