@@ -10,10 +10,14 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from huggingface_hub import try_to_load_from_cache
+from huggingface_hub.errors import HFValidationError
+from transformers.utils.hub import extract_commit_hash
 
 from .console import ERR, progress
 from .first_reading_grm import SELF
@@ -38,20 +42,28 @@ def critique_of(row: Mapping[str, Any]) -> Critique:
 
 
 def rater_name(meta_model: Any) -> str:
-    """What a meta RM's ratings stand under: its Hub id with its commit, or its folder with its content's hash.
+    """What a meta RM's ratings stand under: its Hub id with its commit, or its folder's name with its content's hash.
 
-    A judge's own reading is `self` with its folder's hash, or its Hub id.
+    A judge's own reading is `self`, with its folder's hash or its Hub id and commit.
     """
+    judge = getattr(meta_model, "judge", None)
+    return _named(judge or meta_model.name_or_path, own=judge is not None)
+
+
+def _named(name: str, own: bool) -> str:
     from .trajectories import content_hash
 
-    judge = getattr(meta_model, "judge", None)
-    name = judge or meta_model.name_or_path
     if Path(name).is_dir():
-        return f"{SELF if judge else Path(name).name}@{content_hash(name)}"
-    if judge:
-        return f"{SELF}@{judge}"
-    revision = getattr(getattr(meta_model, "config", None), "_commit_hash", None)
-    return f"{name}@{revision}" if revision else name
+        return f"{SELF if own else Path(name).name}@{content_hash(name)}"
+    return "@".join(filter(None, (SELF if own else None, name, _commit(name))))
+
+
+def _commit(name: str) -> str | None:
+    """Of a Hub id that has just been loaded, so that its files are in the cache."""
+    with suppress(HFValidationError):
+        found = (try_to_load_from_cache(name, file) for file in ("config.json", "adapter_config.json"))
+        return next((extract_commit_hash(path, None) for path in found if isinstance(path, str)), None)
+    return None
 
 
 def raters(folder: Path) -> list[str]:
@@ -76,7 +88,8 @@ def chosen_rater(folder: Path, asked: str | None) -> str | None:
         return None
     there = raters(folder)
     bare = Path(asked).name
-    found = [name for name in there if name == asked] or [n for n in there if n.split("@")[0] in (asked, bare)]
+    here = [_named(asked, own) for own in (True, False)] if Path(asked).is_dir() else [asked]
+    found = [name for name in there if name in here] or [n for n in there if n.split("@")[0] in (asked, bare)]
     if len(found) != 1:
         raise InvalidInput(f"meta_model: {asked!r} fits {len(found)} of the ratings; the store has {there}")
     return found[0]

@@ -9,6 +9,8 @@ from random import Random
 from typing import Any
 
 import pytest
+from hub import LocalHub
+from huggingface_hub import hf_hub_download
 from shell import Grm
 from stores import requests, run
 from test_meta_rm import classifier, saved
@@ -16,7 +18,7 @@ from tiny_judge import save_tiny
 
 from modeling_grm import rating
 from modeling_grm.meta_quality import auc, fit_temperature, quality, strictly_correct
-from modeling_grm.rating import chosen_rater, critique_of, rate_store, raters, ratings, todo
+from modeling_grm.rating import chosen_rater, critique_of, rate_store, rater_name, raters, ratings, todo
 from modeling_grm.trajectories import read, write_meta
 from modeling_grm.types_grm import Critique, InvalidInput, Request
 
@@ -35,6 +37,14 @@ class Counting:
             raise KeyboardInterrupt
         self.asked += [critique.seed for _, critique in pairs]
         return [None if critique.seed % 7 == 0 else critique.seed / 2**31 for _, critique in pairs]
+
+
+class Named:
+    """A meta RM, or with `judge` a judge's own reading, as far as its name goes."""
+
+    def __init__(self, name_or_path: str, **judge: str) -> None:
+        self.name_or_path = name_or_path
+        self.__dict__.update(judge)
 
 
 @pytest.fixture
@@ -86,6 +96,31 @@ def test_several_raters_stand_beside_one_another(store: Path) -> None:
     assert chosen_rater(store, "runs/two") == "two@sha256:2"
     with pytest.raises(InvalidInput, match="fits 0 of the ratings"):
         chosen_rater(store, "three")
+
+
+def test_ratings_are_named_by_what_rated(store: Path, hub: LocalHub, tmp_path: Path) -> None:
+    folder = save_tiny(tmp_path / "judge", {"template": "compact"})
+    rate_store(store, Counting(), rater_name(Named(str(folder), judge=str(folder))))
+    rate_store(store, Counting(), rater_name(Named(str(folder))))
+    assert [name.split("@sha256:")[0] for name in raters(store)] == ["judge", "self"]
+    assert chosen_rater(store, "self") == raters(store)[1]
+    hub.api().create_repo("me/judge")
+    commit = hub.api().upload_folder(repo_id="me/judge", folder_path=folder).oid
+    assert rater_name(Named("me/judge")) == "me/judge", "not loaded yet"
+    hf_hub_download("me/judge", "config.json")
+    assert rater_name(Named("me/judge")) == f"me/judge@{commit}"
+    assert rater_name(Named("self", judge="me/judge")) == f"self@me/judge@{commit}"
+    assert rater_name(Named("a name/that is/no id")) == "a name/that is/no id"
+
+
+def test_a_judges_ratings_are_found_by_its_folder(store: Path, tmp_path: Path) -> None:
+    folder = save_tiny(tmp_path / "judge", {"template": "compact"})
+    name = rater_name(Named("self", judge=str(folder)))
+    rate_store(store, Counting(), name)
+    rate_store(store, Counting(), "self@sha256:other", limit=1)
+    assert chosen_rater(store, str(folder)) == name
+    with pytest.raises(InvalidInput, match="fits 2 of the ratings"):
+        chosen_rater(store, "self")
 
 
 def test_the_judgement_reaches_the_meta_rm_in_its_own_order(store: Path) -> None:
