@@ -124,9 +124,11 @@ def shortest(rows: list[Row], count: int) -> list[Request]:
 
 
 def test_the_pipeline_gives_what_transformers_gives(pipe: Any, folder: str, transformers_model: Any) -> None:
-    ours = pipe(EGG, k=2, max_new_tokens=128, return_samples=True)
+    asked = {"k": 2, "max_new_tokens": 128, "return_samples": True}
     model, tokenizer = transformers_model
-    theirs = pipeline(TASK, model=model, tokenizer=tokenizer)(EGG, k=2, max_new_tokens=128, return_samples=True)
+    here = pipeline(TASK, model=model, tokenizer=tokenizer)
+    ours, theirs = pipe(EGG, **asked), here(EGG, rule="sum", **asked)  # of its own a judge reads for itself here alone
+    assert here(EGG, **asked).keys() == pipe(EGG, meta_model=folder, **asked).keys() == {*ours, "meta"}
     assert ours.keys() == theirs.keys()
     assert [one.keys() for one in ours["samples"]] == [one.keys() for one in theirs["samples"]]
     assert (ours["model"], ours["base"]) == (theirs["model"], theirs["base"])
