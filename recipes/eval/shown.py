@@ -37,7 +37,7 @@ def report(said: Mapping[str, Any]) -> dict[str, Any]:
     own = {
         long.removeprefix(f"{name}: "): found for long, found in said["gains"].items() if long.startswith(f"{name}: ")
     }
-    wanted = [*(f"Voting@{k} - {other}" for other in ("Voting@1", *said["baselines"])), *_guided_gains(own, k)]
+    wanted = [name for name in own if name.startswith((f"Voting@{k} - ", f"{GUIDED}@{k} - "))]
     gains = {short: {part: own[short][part] for part in POOLS} for short in wanted}
     beside = {judge: {part: found[part] for part in POOLS} for judge, found in said["baselines"].items()}
     about = {key: stage[key] for key in ("k", "temperature", "readable")}
@@ -51,10 +51,6 @@ def _votes(stage: Mapping[str, Any], there: Mapping[str, Any]) -> list[str]:
     """One judgement, the whole vote, and that of the judgements that a meta RM chose where there is one."""
     k = stage["k"]
     return [vote for vote in dict.fromkeys(("voting@1", f"voting@{k}", f"{GUIDED}@{k}")) if vote in there]
-
-
-def _guided_gains(gains: Mapping[str, Any], k: int) -> list[str]:
-    return [name for name in gains if name.startswith(f"{GUIDED}@{k} - ")]
 
 
 def summary(found: Mapping[str, Any]) -> str:

@@ -188,9 +188,9 @@ def gains_of(found: Measured, baselines: Mapping[str, Credits]) -> dict[str, tup
                 f"{last}: {rule}@{k} - Voting@{k}": (vote, credits),
                 f"{last}: {rule}@{k} - Voting@1": (once[last], credits),
             }
-        best = GUIDED
-        beside = {f"{rule}@{k}": guided[rule] for rule in CONTROLS if guided} | (dict(baselines) if guided else {})
-        pairs |= {f"{last}: {best}@{k} - {name}": (credits, guided[best]) for name, credits in beside.items()}
+        if guided:
+            beside = {**{f"{rule}@{k}": guided[rule] for rule in CONTROLS}, **baselines}
+            pairs |= {f"{last}: {GUIDED}@{k} - {name}": (credits, guided[GUIDED]) for name, credits in beside.items()}
     return pairs
 
 
