@@ -23,7 +23,7 @@ import typer
 from .configuration_grm import GRMConfig
 from .console import ERR, print_rows
 from .loading import load
-from .options import Dtype, MaxNewTokens, Model, Quorum, Temperature, Template, TopK, TopP
+from .options import Constrain, Dtype, MaxNewTokens, Model, Quorum, Temperature, Template, TopK, TopP
 from .rules_grm import find_rule
 from .scoring_grm import score_range
 from .types_grm import InvalidInput
@@ -64,7 +64,7 @@ def bench(
     max_new_tokens: MaxNewTokens = None,
     template: Template = None,
     truncation: Annotated[str | None, typer.Option(help='"middle" cuts what does not fit; else it is refused.')] = None,
-    constrain: Annotated[str | None, typer.Option(help='"scores": an unreadable judgement gets a scores line.')] = None,
+    constrain: Constrain = None,
     data: Annotated[Path | None, typer.Option(help="A folder with the rows, in the place of the Hub.")] = None,
     subset: Annotated[list[str] | None, typer.Option(help="Only this official subset; repeat it for more.")] = None,
     limit: Annotated[

@@ -39,7 +39,7 @@ from .configuration_grm import GRMConfig
 from .console import ERR, excerpt, print_pairs, print_result, printable, progress
 from .loading import describe, load
 from .offline import calibrate, revote
-from .options import Json, JsonLines, MaxNewTokens, Model, Temperature, Template, TopK, TopP
+from .options import Constrain, Json, JsonLines, MaxNewTokens, Model, Temperature, Template, TopK, TopP
 from .prompts_grm import TEMPLATES, find_template
 from .publish import app as publishing
 from .rating import rate
@@ -237,9 +237,7 @@ def score(
     truncation: Annotated[
         str | None, typer.Option(help='"middle" cuts what does not fit; else it is an error.')
     ] = None,
-    constrain: Annotated[
-        str | None, typer.Option(help='"scores" makes an unreadable judgement write one more line, of scores only.')
-    ] = None,
+    constrain: Constrain = None,
     limit: Annotated[int | None, typer.Option(help="Stop after that many rows of the file.")] = None,
     split: Annotated[str | None, typer.Option(help="Of a dataset of the Hub that has several.")] = None,
     batch_size: Annotated[

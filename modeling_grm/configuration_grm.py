@@ -11,6 +11,8 @@ from .types_grm import InvalidInput
 TRUNCATION = (None, "middle")
 AUTO = "auto"
 CONSTRAIN = (None, "scores")
+FREE = "none"
+"""`constrain` of a caller who wants none where the checkpoint has one; it is kept as None."""
 
 
 def _require(ok: bool, name: str, value: object, way_out: str) -> None:
@@ -40,7 +42,7 @@ class GRMConfig:
         quorum: least share of the k samples that must be OK, (0, 1]; at least one always must.
         truncation: None refuses a prompt that does not fit; "middle" cuts the longest texts in their middle.
         constrain: None takes what is written; "scores" lets a judgement without a readable scores line write one more
-            line, in which only scores can stand.
+            line, in which only scores can stand. "none" is None where a checkpoint has the other.
         stopping: thresholds for k = "auto" (`stopping_grm.Thresholds.to_dict()`, fitted by `grm calibrate`).
         confidence: the map from raw confidence to a probability (fitted by `grm calibrate`).
         min_confidence: least probability, by that map, that `best` is right; below it the vote abstains.
@@ -112,7 +114,9 @@ class GRMConfig:
             self.min_confidence,
             "give a probability in [0, 1], with a judge whose confidence is calibrated (`grm calibrate`)",
         )
-        _require(self.constrain in CONSTRAIN, "constrain", self.constrain, 'give None or "scores"')
+        if self.constrain == FREE:
+            object.__setattr__(self, "constrain", None)
+        _require(self.constrain in CONSTRAIN, "constrain", self.constrain, f'give "{FREE}" or "scores"')
 
     @staticmethod
     def _is_share(value: object) -> bool:

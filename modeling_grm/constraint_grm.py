@@ -31,7 +31,7 @@ def check_reserve(reserve: int, max_new_tokens: int, n: int) -> None:
     if reserve >= max_new_tokens:
         raise InvalidInput(
             f"max_new_tokens: {max_new_tokens} has no room for a critique and a scores line of {n}; "
-            f"give more than {reserve}, or constrain=None"
+            f"give more than {reserve}, or constrain='none'"
         )
 
 

@@ -124,7 +124,8 @@ class RewardScoringPipeline(Pipeline):
         principles: criteria of the caller's own that each judgement should apply.
         reference: a reference answer to compare with.
         truncation: None refuses what does not fit the context, "middle" cuts it and says so in the result.
-        constrain: "scores" makes a judgement that ended without readable scores write one more line, of scores only.
+        constrain: "scores" makes a judgement that ended without readable scores write one more line, of scores only;
+            "none" leaves it as it is where the checkpoint says otherwise.
         quorum: least share of the k judgements that must be readable.
         min_confidence: least probability that the best is right; needs a judge whose confidence is calibrated.
         return_samples: put every judgement with its text, order and outcome into the result.

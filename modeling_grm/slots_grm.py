@@ -54,7 +54,7 @@ class Slots:
             added = {at: text([*before, at])[start:] for at in self._in_line}
             self._legal[key] = [at for at, piece in added.items() if piece and line.begins(written + piece)]
         if not self._legal[key]:
-            raise InvalidInput("constrain: the tokenizer has no tokens for a list of scores; give constrain=None")
+            raise InvalidInput("constrain: the tokenizer has no tokens for a list of scores; give constrain='none'")
         return self._legal[key]
 
     def chances(self, logits: Any) -> dict[int, float]:

@@ -174,33 +174,3 @@ def test_a_backbone_that_cannot_be_used(
 ) -> None:
     with pytest.raises(InvalidInput, match=said):
         smoke(monkeypatch, tmp_path / "meta", *words)
-
-
-def a_row(at: int, pool: str, what: str, words: int) -> dict[str, Any]:
-    return {
-        "id": f"{what}-{at}",
-        "licence": "mit",
-        "pool": pool,
-        "source": what if pool == "verifiable" else "QA-Feedback",
-        "subset": "wrong",
-        "strength": what if pool == "contrast" else None,
-        "conversation": [{"role": "user", "content": "word " * words}],
-        "responses": ["good", "bad"],
-        "labels": [1, 0],
-        "target": "what the judge would learn from",
-    }
-
-
-def test_rows_to_judge_are_hard_ones_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    recipe: Any = module_of(RECIPE / "rows.py", monkeypatch)
-    kinds = [*recipe.SHARES, ("human", "hh-rlhf")]
-    rows = [a_row(at, pool, what, 10 if at % 2 else 600) for pool, what in kinds for at in range(90)]
-    found = list(recipe.chosen(rows, 100))
-    assert Counter(map(recipe.kind, found)) == recipe.SHARES
-    assert all(recipe.words(row) <= recipe.MOST_WORDS and "target" not in row for row in found)
-    fewer = list(recipe.chosen(rows[::-1], 50))
-    assert {row["id"] for row in fewer} < {row["id"] for row in found}, "a smaller draw is a part of a larger one"
-    with pytest.raises(InvalidInput, match=r"too few rows for 200; missing: .*'contrast subtle': 39"):
-        list(recipe.chosen(rows, 200))
-    with pytest.raises(InvalidInput, match=r"items: -1 is not usable"):
-        list(recipe.chosen(rows, -1))

@@ -599,7 +599,7 @@ def test_a_refusal_of_the_constraint_is_said_at_once() -> None:
     refusal = Reply({"error": "extra field structured_outputs"}, status=422)
     with (
         ChatServer(lambda asked, _: refusal if follows(asked) else said("It rambles")) as server,
-        pytest.raises(InvalidInput, match=r"constrain: the server refuses structured outputs .*constrain=None"),
+        pytest.raises(InvalidInput, match=r"constrain: the server refuses structured outputs .*constrain='none'"),
     ):
         ask(server, items=500, concurrency=4, line=lined)
     assert len(server.asked) <= 3 * 4 + 8

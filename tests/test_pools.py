@@ -231,8 +231,7 @@ def test_marked_solutions_keep_the_sources_marks() -> None:
     [((0.0, 1.0), (6, 8)), ((-2.0, 3.0, -2.0, 1.0), (4, 8, 4, 6)), ((5.0, 4.0, 3.0, 2.0), (8, 6, 4, 3))],
 )
 def test_a_preference_gives_scores_by_rank(labels: tuple[float, ...], scores: tuple[int, ...]) -> None:
-    texts = [f"Response text number {at} of several." for at in range(len(labels))]
-    assert of_preference("{topic} (100%)", "Why?", texts, labels).scores == scores
+    assert of_preference("{topic} (100%)", "Why?", labels).scores == scores
 
 
 def test_a_target_follows_its_responses_and_can_be_read(tmp_path: Path) -> None:

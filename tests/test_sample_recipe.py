@@ -121,7 +121,7 @@ def test_a_teacher_is_asked_in_its_own_words(
     assert {row["hinted"] for row in rows} == {False, True}
     made_to = recipe.SampleArguments(constrain="scores").settings("compact", 2)
     assert made_to["constrain"] == "scores"
-    assert "constrain" not in recipe.SampleArguments().settings("compact", 2)
+    assert recipe.SampleArguments().settings("compact", 2)["constrain"] == "none"
 
 
 def test_a_run_that_was_stopped_goes_on(

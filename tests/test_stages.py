@@ -7,6 +7,7 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from types import ModuleType
@@ -96,7 +97,7 @@ def test_stages_are_told_apart_by_pool(stages: ModuleType, stores: dict[str, Pat
     assert said["rows"] == 40
     for name, near in (("before", 0.5), ("after", 0.8)):
         parts = said["stages"][name]["parts"]
-        assert said["stages"][name]["readable"] == 1
+        assert said["stages"][name]["readable"] == said["stages"][name]["unaided"] == 1
         assert parts["all"]["voting@1"]["value"] == pytest.approx(near, abs=0.12)
         assert sum(parts[pool]["voting@1"]["items"] for pool in POOLS) == 40
         assert parts["contrast: subtle"] == parts["contrast"] == parts["defect: off topic"]
@@ -175,6 +176,19 @@ def test_the_command_prints_tables(
     assert json.loads((tmp_path / "said.json").read_text())["rows"] == 40
 
 
+def test_what_was_made_to_be_readable_is_told_apart(stages: ModuleType, tmp_path: Path) -> None:
+    class Made(Judge):
+        """Half of its judgements end with a scores line that they were made to write."""
+
+        def __call__(self, group: Any) -> Iterator[tuple[int, Completion]]:
+            for index, completion in super().__call__(group):
+                yield index, replace(completion, constrained=index % 2 == 1)
+
+    run(tmp_path / "made", [Request(row["conversation"], row["responses"]) for row in measured_rows()], Made(0.8))  # type: ignore[arg-type]
+    stage = stages.figures(stages.Measured(measured_rows(), {"made": tmp_path / "made"}), {})["stages"]["made"]
+    assert (stage["readable"], stage["unaided"]) == (1.0, 0.5)
+
+
 def test_a_report_has_the_last_stage_alone(stages: ModuleType, stores: dict[str, Path]) -> None:
     said = stages.report(stages.figures(stages.Measured(measured_rows(), stores), {"shortest": make("shortest")}))
     assert (said["stage"], said["k"], said["temperature"]) == ("after", 4, 0.5)
@@ -186,7 +200,7 @@ def test_a_report_has_the_last_stage_alone(stages: ModuleType, stores: dict[str,
     assert shown.splitlines()[2].startswith("| **all** | 40 |")
     lists = sum(len(row["responses"]) > 1 for row in measured_rows())
     assert f"| all | {lists} | {said['gains']['Voting@4 - shortest']['all']['b']:.2f} |" in shown
-    assert "100.0% of the judgements are readable." in shown
+    assert "100.0% of the judgements are readable as they are written, 100.0% in all." in shown
 
 
 def rate_by_answers(store: Path) -> None:

@@ -136,6 +136,12 @@ def test_none_leaves_a_setting_as_it_was() -> None:
     assert GRMConfig(k=4, temperature=0.7).override(k=None, temperature=0) == GRMConfig(k=4, temperature=0)
 
 
+def test_a_caller_can_do_without_the_scores_line_of_a_checkpoint() -> None:
+    assert GRMConfig(constrain="scores").override(constrain="none") == GRMConfig()
+    with pytest.raises(InvalidInput, match='constrain: \'grammar\' is not usable; give "none" or "scores"'):
+        GRMConfig(constrain="grammar")
+
+
 def test_a_misspelt_key_is_refused() -> None:
     with pytest.raises(InvalidInput, match=r"unknown \['temprature'\]; known are \['base', 'confidence', 'constrain'"):
         GRMConfig.from_dict({"temprature": 0.5})

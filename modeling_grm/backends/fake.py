@@ -49,7 +49,7 @@ class Fake(Backend):
     ) -> Callable[[Iterable[Prompt]], Iterator[tuple[int, Completion]]]:
         """As `Backend.engine`; one prompt after another, no sampling setting has an effect."""
         if line is not None:
-            raise InvalidInput("constrain: canned completions cannot be constrained; give constrain=None")
+            raise InvalidInput("constrain: canned completions cannot be constrained; give constrain='none'")
 
         def generate(prompts: Iterable[Prompt]) -> Iterator[tuple[int, Completion]]:
             for index, prompt in enumerate(prompts):

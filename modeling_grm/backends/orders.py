@@ -157,8 +157,8 @@ class Orders:
         except Fault as fault:
             if fault.refused and not self.obeyed:
                 raise InvalidInput(
-                    f"constrain: the server refuses structured outputs ({fault}); give constrain=None, or ask a server "
-                    "that has them, such as vllm serve"
+                    f"constrain: the server refuses structured outputs ({fault}); give constrain='none', or ask a "
+                    "server that has them, such as vllm serve"
                 ) from fault
             return completion
         return self._joined(completion, opened, written, line)

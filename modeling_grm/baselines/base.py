@@ -13,13 +13,14 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any, Protocol
 
 from ..benchmarks.base import Item, Judged
 from ..reports.answers import Answers, Ballot, kind_of, orders_apart, told, unasked
 from ..trajectories.samples import response_hashes
 from ..trajectories.schema import digest
-from ..types_grm import InvalidInput
+from ..types_grm import InvalidInput, Outcome
 from ..voting_grm import item_hash
 
 FORMAT = 2
@@ -55,6 +56,22 @@ class Baseline(Protocol):
     def __call__(self, items: Sequence[Item]) -> Iterator[Answer]:
         """One answer an item, in their order, as soon as each is there."""
         ...
+
+
+def over_orders(found: Sequence[tuple[Sequence[int], Sequence[float]]]) -> Answer:
+    """An item's answer from each order's own.
+
+    Args:
+        found: (order, scores) of each order; the scores stand as the responses were shown.
+
+    Returns:
+        Scores in the item's order, averaged over the orders, with those of each.
+    """
+    samples = tuple(
+        {"order": list(order), "outcome": Outcome.OK.value, "scores": [scores[order.index(at)] for at in sorted(order)]}
+        for order, scores in found
+    )
+    return Answer(tuple(map(fmean, zip(*(sample["scores"] for sample in samples), strict=True))), samples)
 
 
 def key_of(item: Item) -> str:

@@ -10,16 +10,15 @@ for benchmarks that count both orders of a pair. One forward pass each; nothing 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from statistics import fmean
 from typing import Any
 
 import torch
 
 from ..benchmarks.base import Item
 from ..first_reading_grm import FirstReading, check_closing
-from ..types_grm import InvalidInput, Outcome
+from ..types_grm import InvalidInput
 from ..voting_grm import orders
-from .base import Answer
+from .base import Answer, over_orders
 
 
 class FirstScores:
@@ -57,12 +56,11 @@ class FirstScores:
         longest = max(map(len, prompts))
         if longest > reading.context:
             return Answer(None, reason=f"prompt {longest:,} tokens > context {reading.context:,}")
-        samples = tuple(self._sample(ids, order) for ids, order in zip(prompts, shown, strict=True))
-        return Answer(tuple(map(fmean, zip(*(sample["scores"] for sample in samples), strict=True))), samples)
+        return over_orders(
+            [(order, self._expected(ids, len(order))) for ids, order in zip(prompts, shown, strict=True)]
+        )
 
-    def _sample(self, ids: Sequence[int], order: Sequence[int]) -> dict[str, Any]:
-        """One rotation's expected scores, back in the item's order."""
-        chances = self.reading.chances(ids, len(order))
-        expected = [sum(score * chance for score, chance in enumerate(found, self.reading.low)) for found in chances]
-        scores = [expected[order.index(at)] for at in range(len(order))]
-        return {"order": list(order), "outcome": Outcome.OK.value, "scores": scores}
+    def _expected(self, ids: Sequence[int], n: int) -> list[float]:
+        """Each shown response's expected score."""
+        chances = self.reading.chances(ids, n)
+        return [sum(score * chance for score, chance in enumerate(found, self.reading.low)) for found in chances]

@@ -11,7 +11,6 @@ TokenProb baseline of arXiv 2504.02495, section 4).
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from statistics import fmean
 from typing import Any
 
 import torch
@@ -20,9 +19,9 @@ from ..benchmarks.base import Item
 from ..generation_grm import context_length, encode
 from ..prompts_grm import render
 from ..slots_grm import slots
-from ..types_grm import InvalidInput, Outcome, Request
+from ..types_grm import InvalidInput, Request
 from ..voting_grm import orders
-from .base import Answer
+from .base import Answer, over_orders
 from .verdict import TEMPLATE
 
 MOST = 9  # responses whose number is one digit
@@ -68,8 +67,9 @@ class TokenProb:
         chances = [self._chances(ids, request.n) for ids in prompts]
         if any(sum(found) == 0 for found in chances):
             return Answer(None, reason="no number has any probability")
-        samples = tuple(map(_sample, chances, shown))
-        return Answer(tuple(map(fmean, zip(*(sample["scores"] for sample in samples), strict=True))), samples)
+        return over_orders([
+            (order, [chance / sum(found) for chance in found]) for order, found in zip(shown, chances, strict=True)
+        ])  # fmt: skip
 
     def _ids(self, request: Request, order: Sequence[int]) -> list[int]:
         return encode(self.tokenizer, render(request, order, TEMPLATE)) + self.slots.opening
@@ -81,9 +81,3 @@ class TokenProb:
         logits = self.model(input_ids=asked, use_cache=False, logits_to_keep=1).logits[0, -1]
         found = self.slots.chances(logits)
         return [found.get(number, 0.0) for number in range(1, n + 1)]
-
-
-def _sample(found: Sequence[float], order: Sequence[int]) -> dict[str, Any]:
-    """The chances of a rotation, summing to 1, back in the item's order."""
-    scores = [found[order.index(at)] / sum(found) for at in range(len(order))]
-    return {"order": list(order), "outcome": Outcome.OK.value, "scores": scores}

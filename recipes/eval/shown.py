@@ -24,9 +24,11 @@ def table(said: Mapping[str, Any], wanted: Callable[[str], bool] = lambda part: 
     for name, stage in stages.items():
         for vote in _votes(stage, stage["parts"]["all"]):
             cells = [_cell(stage["parts"][part][vote]) for part in parts]
-            rows.append([name, f"{stage['readable']:.3f}", vote, *cells])
-    rows += [[name, "", "", *(_cell(found[part]) for part in parts)] for name, found in said["baselines"].items()]
-    return "\n\n".join((_markdown(["stage", "readable", "vote", *parts], rows), _gains(said["gains"], parts)))
+            rows.append([name, f"{stage['readable']:.3f}", f"{stage['unaided']:.3f}", vote, *cells])
+    rows += [[name, "", "", "", *(_cell(found[part]) for part in parts)] for name, found in said["baselines"].items()]
+    return "\n\n".join(
+        (_markdown(["stage", "readable", "unaided", "vote", *parts], rows), _gains(said["gains"], parts))
+    )
 
 
 def report(said: Mapping[str, Any]) -> dict[str, Any]:
@@ -40,7 +42,7 @@ def report(said: Mapping[str, Any]) -> dict[str, Any]:
     wanted = [name for name in own if name.startswith((f"Voting@{k} - ", f"{GUIDED}@{k} - "))]
     gains = {short: {part: own[short][part] for part in POOLS} for short in wanted}
     beside = {judge: {part: found[part] for part in POOLS} for judge, found in said["baselines"].items()}
-    about = {key: stage[key] for key in ("k", "temperature", "readable")}
+    about = {key: stage[key] for key in ("k", "temperature", "readable", "unaided")}
     return {
         "stage": name, "rows": said["rows"], **about, "judge": parts, "baselines": beside, "gains": gains,
         "position": stage["position"], "flips": stage["flips"],
@@ -89,7 +91,9 @@ def _lists(found: Mapping[str, Any], part: str) -> list[str]:
 
 def _order(found: Mapping[str, Any]) -> str:
     """What the order of two responses does, where there are pairs."""
-    lines = [f"{found['readable']:.1%} of the judgements are readable."]
+    lines = [
+        f"{found['unaided']:.1%} of the judgements are readable as they are written, {found['readable']:.1%} in all."
+    ]
     if position := found["position"]:
         flips, effect = position["sample_flips"], position["slot_effect"][0]
         pools = [f"{pool} {_rate(rate)}, {rate['pairs']} pairs" for pool, rate in found["flips"].items()]

@@ -85,6 +85,17 @@ def temperature(store: Path) -> float:
     return found[0]
 
 
+def unaided(store: Path) -> float:
+    """The share of the judgements that could be read as they were written, with no scores line that they were made to
+    write."""
+    free = [
+        outcome == "ok" and not made_to
+        for batch in read(store, ("outcome", "constrained"))
+        for outcome, made_to in zip(batch["outcome"].to_pylist(), batch["constrained"].to_pylist(), strict=True)
+    ]
+    return sum(free) / len(free)
+
+
 class Measured:
     """The rows by their hash, and each stage's samples.
 
@@ -102,6 +113,7 @@ class Measured:
         every = {**stores, **({GREEDY: greedy} if greedy else {})}
         self.runs = {name: load_runs(read(store, COLUMNS)) for name, store in every.items()}
         self.temperatures = {name: temperature(store) for name, store in every.items()}
+        self.unaided = {name: unaided(store) for name, store in every.items()}
         self.singles = {key: row["labels"][0] for key, row in self.rows.items() if len(row["labels"]) == 1}
         for name, runs in self.runs.items():
             missing = set(self.rows) - {item for group in runs.groups for item in group.items}
@@ -220,6 +232,7 @@ def _stage(found: Measured, stage: str, parts: Mapping[str, Sequence[str]]) -> d
         "k": most,
         "temperature": found.temperatures[stage],
         "readable": float(ok.mean()),
+        "unaided": found.unaided[stage],
         "parts": votes,
         "position": found.position(stage),
         "flips": {pool: one for pool, one in flips.items() if one and one["rate"] is not None},

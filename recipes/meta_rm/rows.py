@@ -13,17 +13,16 @@ from __future__ import annotations
 import argparse
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from modeling_grm.data.drawing import Row, draw, words, write_rows
+from modeling_grm.data.drawing import Row, shared, write_rows
 from modeling_grm.data.tuning import read_dataset
-from modeling_grm.types_grm import InvalidInput
 
 MOST_WORDS = 500
 """Longer rows are left out: what they cost buys several others."""
-SHARES = {
+SHARES: Mapping[Hashable, int] = {
     ("contrast", "subtle"): 42,
     ("contrast", "clear"): 20,
     ("contrast", "plain"): 5,
@@ -31,7 +30,6 @@ SHARES = {
     ("verifiable", "PRMBench"): 10,
 }
 """So many of 100 rows, by `kind`."""
-KEPT = ("id", "licence", "pool", "source", "subset", "strength", "conversation", "responses", "labels")
 
 
 def kind(row: Row) -> tuple[str, str | None]:
@@ -40,23 +38,8 @@ def kind(row: Row) -> tuple[str, str | None]:
 
 
 def chosen(rows: Iterable[Row], items: int) -> Iterator[dict[str, Any]]:
-    """Each kind's share, in the order of the draw.
-
-    Raises:
-        InvalidInput: a kind has too few rows, or no row is asked for.
-    """
-    if items < 1:
-        raise InvalidInput(f"items: {items} is not usable; give a number of rows, at least 1")
-    left = {name: round(items * share / 100) for name, share in SHARES.items()}
-    for row in sorted((row for row in rows if words(row) <= MOST_WORDS), key=lambda row: draw("meta", row["id"])):
-        if left.get(kind(row), 0):
-            left[kind(row)] -= 1
-            yield {name: row[name] for name in KEPT}
-    short = {" ".join(map(str, name)): count for name, count in left.items() if count}
-    if short:
-        raise InvalidInput(
-            f"items: with at most {MOST_WORDS} words there are too few rows for {items}; missing: {short}"
-        )
+    """Each kind's share, in the order of the draw."""
+    return shared(rows, items, SHARES, kind, "meta", MOST_WORDS)
 
 
 def main() -> None:

@@ -123,9 +123,8 @@ def to_features(row: dict[str, Any], tokenizer: Any, args: RecipeArguments) -> d
     text = row["target"]
     target = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
     weights = token_weights(text, target["offset_mapping"], args.verdict_weight)
-    asked = asked_early(tokenizer, prompt, text, request.n, args) if args.early_weight else []
     return {
-        "asked": asked,
+        "asked": asked_early(tokenizer, prompt, text, request.n, args) if args.early_weight else [],
         "input_ids": prompt + target["input_ids"] + [tokenizer.eos_token_id],
         "weights": [args.prompt_weight] * len(prompt) + weights + [1.0],
     }
@@ -202,7 +201,7 @@ def main(args: RecipeArguments, config: TrainingArguments) -> None:
     trainer = PackedTrainer(model, config, train_dataset=dataset, data_collator=collate)
     go_on(trainer)
     trainer.save_model(config.output_dir)
-    judge = GRMConfig(template=args.template, meta_rm=SELF if args.early_weight else None)
+    judge = GRMConfig(template=args.template, constrain="scores", meta_rm=SELF if args.early_weight else None)
     write_json(Path(str(config.output_dir)) / ADAPTER_SETTINGS, judge.to_dict())
 
 

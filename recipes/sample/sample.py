@@ -51,7 +51,8 @@ class SampleArguments(DataArguments):
         single_template: of items with one.
         teacher_prompt: what the judge itself is asked with, for any number of responses, where that is another prompt
             than the training rows' (with a worked example, say): a template's name or text.
-        constrain: scores makes a judgement that ended without readable scores write one more line, of scores only.
+        constrain: scores makes a judgement that ended without readable scores write one more line, of scores only; none
+            leaves it as it is, whatever the judge's own settings say.
         rejection: false keeps all judgements that can be read: an ablation, as `hinted: false` is one.
         principles: false leaves them out of the kept judgements, for a `template` that asks for none: an ablation, with
             `teacher_prompt` for the judge's own.
@@ -73,7 +74,7 @@ class SampleArguments(DataArguments):
     template: str = "deepseek-grm"
     single_template: str = "deepseek-grm-single"
     teacher_prompt: str | None = None
-    constrain: str | None = None
+    constrain: str = "none"
     rejection: bool = True
     principles: bool = True
     temperature: float = 0.5
@@ -83,9 +84,8 @@ class SampleArguments(DataArguments):
 
     def settings(self, template: str, k: int) -> dict[str, Any]:
         """Of a call of the pipeline."""
-        names = ("temperature", "top_p", "max_new_tokens", "seed", "batch_size")
+        names = ("temperature", "top_p", "max_new_tokens", "seed", "batch_size", "constrain")
         chosen = {name: getattr(self, name) for name in names}
-        chosen |= {"constrain": self.constrain} if self.constrain else {}
         return chosen | {"template": self.teacher_prompt or template, "k": k}
 
 

@@ -20,7 +20,7 @@ from .defects import DEFECTS, Candidate, Case, with_answer
 from .instructions import INSTRUCTIONS
 from .sources import HumanPair, Seed, read_human_pairs, read_seeds, trim, words
 from .strengths import GRADED, make
-from .targets import description, score, target_text
+from .targets import judgement, score, target_text, topic_of
 
 TEST_SHARE = 8  # one prompt in eight
 # one train item in 64 is a human pair; at one in 16 the judge took plain questions for matters of taste
@@ -183,13 +183,9 @@ def human_row(pair: HumanPair, number: int, split: str) -> dict[str, Any]:
     texts[place] = pair.chosen
     scores = [6, 6]
     scores[place] = 8
-    parts = [
-        f"Response {shown} {description(text)}: {'more' if given == 8 else 'less'} helpful, {given}/10."
-        for shown, (text, given) in enumerate(zip(texts, scores, strict=True), 1)
-    ]
-    topic = " ".join(pair.conversation[-1]["content"].replace('"', "'").split()[:6])
-    criteria = f'helpfulness and care on "{topic}" (60%), clarity (40%)'
-    target = f"Specific Criteria: {criteria}.\nAnalysis: {' '.join(parts)}\nScores: \\boxed{{{scores[0]}, {scores[1]}}}"
+    said = [("", "more helpful" if given == 8 else "less helpful") for given in scores]
+    criteria = f'helpfulness and care on "{topic_of(pair.conversation[-1]["content"])}" (60%), clarity (40%)'
+    target = judgement(criteria, said, scores)
     return {
         "id": f"human-{split}-{number}",
         "source": pair.source,

@@ -1,13 +1,15 @@
 """What the judge should write for an item: criteria that fit the query, an analysis that names the defect, scores.
 
     Specific Criteria: relevance to "how to cook t-bone in the" (50%), completeness (30%), clarity (20%).
-    Analysis: Response 1 starts "Preheat your oven" and ends "for five minutes.". Response 1: good, 9/10. Response 2 ...
-    Scores: \\boxed{9, 1}
+    Analysis: Response 1: good, 9/10. Response 2: good, but "After the failure of" at its end is off topic, 6/10.
+    Scores: \\boxed{9, 6}
 
-Each verdict stands behind a quote of the response's start and end, so that it can be read off the text nearby, and
-right behind the response's number, with which a prompt closes a response (template `compact-closed`); each score stands
-behind its verdict, so that the last line only has to repeat it. Trained without the last, a small model wrote fitting
-verdicts and unrelated scores; without the number, fitting verdicts of the other response.
+Each verdict stands right behind the response's number, with which a prompt closes a response (template
+`compact-closed`), so that it is read off where the response was; each score stands behind its verdict, so that the last
+line only has to repeat it. Trained without the last, a small model wrote fitting verdicts and unrelated scores; without
+the number, fitting verdicts of the other response. Nothing is quoted before a verdict but a solution's calculations,
+which have to be done first: with a quote of each response's start and end there, a small model copied ends that were
+none, and then judged what it had copied.
 """
 
 from __future__ import annotations
@@ -27,7 +29,6 @@ _GOOD_VERDICTS = {
     "open": "good",
     "question": "good",
 }
-QUOTED = 3  # words of a response's start and of its end
 _CRITERIA = {
     "math": (
         'a right number for "{topic}" (60%), working that leads to it (40%)',
@@ -61,10 +62,6 @@ def topic_of(last_turn: str) -> str:
     return _first(last_turn, 6)
 
 
-def _last(text: str, count: int) -> str:
-    return " ".join(text.replace('"', "'").split()[-count:])
-
-
 def _named(candidate: Candidate) -> Defect | None:
     """The candidate's defect, of the strength that it was made in; None of the good one."""
     if candidate.defect is None:
@@ -85,12 +82,6 @@ def verdict(candidate: Candidate, kind: str) -> str:
     return phrase.format(**candidate.facts)
 
 
-def description(text: str, most: int | None = None) -> str:
-    """A response's first and last words, of either at most so many characters."""
-    start, end = _first(text, QUOTED), _last(text, QUOTED)
-    return f'starts "{start[:most]}" and ends "{end[-most:] if most else end}"'
-
-
 def works_out(checks: Sequence[Check], answer: str) -> str:
     """Each calculation done again beside what the solution has, up to the first that differs; else its answer too.
 
@@ -105,18 +96,21 @@ def works_out(checks: Sequence[Check], answer: str) -> str:
     return f"works out {', '.join(lines)} and answers {answer}"
 
 
-def _described(candidate: Candidate) -> str:
+def _worked(candidate: Candidate) -> str:
     if candidate.checks:
         return works_out(candidate.checks, candidate.facts["answers"])
     if "works_out" in candidate.facts:
         return "works out {works_out} and answers {answers}".format(**candidate.facts)
-    return description(candidate.text)
+    return ""
 
 
 def judgement(criteria: str, said: Sequence[tuple[str, str]], scores: Sequence[int]) -> str:
-    """The whole judgement, three lines; `said` has of each response what is seen in it and a verdict."""
+    """The whole judgement, three lines; `said` has of each response what has to be seen first (or "") and a verdict."""
     pairs = enumerate(zip(said, scores, strict=True), 1)
-    parts = (f"Response {i} {seen}. Response {i}: {verdict}, {score}/10." for i, ((seen, verdict), score) in pairs)
+    parts = (
+        (f"Response {i} {seen}. " if seen else "") + f"Response {i}: {verdict}, {score}/10."
+        for i, ((seen, verdict), score) in pairs
+    )
     analysis = " ".join(parts)
     return f"Specific Criteria: {criteria}.\nAnalysis: {analysis}\nScores: \\boxed{{{', '.join(map(str, scores))}}}"
 
@@ -124,5 +118,5 @@ def judgement(criteria: str, said: Sequence[tuple[str, str]], scores: Sequence[i
 def target_text(candidates: Sequence[Candidate], kind: str, last_turn: str, rule: str, rng: random.Random) -> str:
     """The judgement of an item's responses, in the order given."""
     criteria = rng.choice(_CRITERIA[kind]).format(topic=topic_of(last_turn), rule=rule)
-    said = [(_described(candidate), verdict(candidate, kind)) for candidate in candidates]
+    said = [(_worked(candidate), verdict(candidate, kind)) for candidate in candidates]
     return judgement(criteria, said, [score(candidate, kind) for candidate in candidates])

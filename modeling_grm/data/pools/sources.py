@@ -169,7 +169,7 @@ def _preferred(source: Source, row: Row, report: Report) -> Iterator[Entry]:
     for item in _items(source, row, report):
         target = None
         if source.criteria and item.labels:
-            target = of_preference(source.criteria, asked(item.request.query), item.request.responses, item.labels)
+            target = of_preference(source.criteria, asked(item.request.query), item.labels)
         yield Entry(item, source.pool, str(row.get("subset", "")), target=target)
 
 

@@ -1,7 +1,7 @@
 """What the judge should write for an item of the verifiable and the human pool, by rule.
 
 A worked solution is calculated again, step by step, up to the first step that is wrong: the judge learns to find it. Of
-a preference nobody says why, so that its target only says which response is preferred, behind a quote of each.
+a preference nobody says why, so that its target only says which response is preferred.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..arithmetic import Worked
-from ..contrast.targets import description, judgement, topic_of, works_out
+from ..contrast.targets import judgement, topic_of, works_out
 
 RANKED = (("good", 8), ("weaker", 6), ("weak", 4), ("poor", 3))
 """What is said of the best response, of the next one, ..., and its score: the contrast set's word for the best, since a
@@ -46,9 +46,8 @@ def of_solutions(criteria: str, asked: str, solutions: Sequence[Worked], labels:
     return Draft(criteria.format(topic=topic_of(asked)), tuple(map(checked, solutions)), tuple(map(int, labels)))
 
 
-def of_preference(criteria: str, asked: str, responses: Sequence[str], labels: Sequence[float]) -> Draft:
+def of_preference(criteria: str, asked: str, labels: Sequence[float]) -> Draft:
     """Of responses by their rank; the higher label is the better one, and equal ones share a rank."""
     ranks = [RANKED[min(sum(other > label for other in set(labels)), len(RANKED) - 1)] for label in labels]
-    pairs = zip(responses, ranks, strict=True)
-    said = tuple((description(text), phrase) for text, (phrase, _) in pairs)
+    said = tuple(("", phrase) for phrase, _ in ranks)
     return Draft(criteria.format(topic=topic_of(asked)), said, tuple(score for _, score in ranks))

@@ -23,7 +23,7 @@ from ..contrast.grown import part_of
 from ..contrast.phrases import EMPTY, pool
 from ..contrast.sources import EVASION, OTHER_LANGUAGE, Seed, sentences, words
 from ..contrast.strengths import GRADED, Make, ended, firm, spot
-from ..contrast.targets import description, score, topic_of, verdict
+from ..contrast.targets import score, topic_of, verdict
 from ..preference import Preference, Report
 from .entries import Entry, asked
 from .sources import MOST_WORDS, SOURCES, readable
@@ -319,5 +319,5 @@ def _entry(good: Good, shown: Sequence[Candidate], number: int) -> Entry:
 def target_of(shown: Sequence[Candidate], prompt: str, rng: Random) -> Draft:
     """The judgement of these responses, with criteria by lot."""
     criteria = rng.choice(_CRITERIA).format(topic=topic_of(prompt)[:TOPIC])
-    said = tuple((description(one.text, QUOTE), verdict(one, KIND)) for one in shown)
+    said = tuple(("", verdict(one, KIND)) for one in shown)
     return Draft(criteria, said, tuple(score(one, KIND) for one in shown))
