@@ -201,7 +201,7 @@ def main(args: RecipeArguments, config: TrainingArguments) -> None:
     trainer = PackedTrainer(model, config, train_dataset=dataset, data_collator=collate)
     go_on(trainer)
     trainer.save_model(config.output_dir)
-    judge = GRMConfig(template=args.template, constrain="scores", meta_rm=SELF if args.early_weight else None)
+    judge = GRMConfig(template=args.template, meta_rm=SELF if args.early_weight else None)
     write_json(Path(str(config.output_dir)) / ADAPTER_SETTINGS, judge.to_dict())
 
 
