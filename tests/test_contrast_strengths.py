@@ -356,9 +356,9 @@ def test_every_judgement_says_what_stands_in_its_response(grown: Grown) -> None:
         critique = parse(Completion(row["meta"]["target"]), range(len(row["responses"])))
         assert critique.outcome is Outcome.OK
         assert list(critique.scores or ()) == row["labels"]
-        parts = re.split(r"(?:^| )Response \d+ (?=starts|works out)", critique.analysis or "")[1:]
+        parts = re.split(r"(?<=/10\.) (?=Response \d)", critique.analysis or "")
         assert len(parts) == len(row["responses"])
-        assert all(f". Response {place}: " in part for place, part in enumerate(parts, 1))
+        assert all(f"Response {place}: " in part for place, part in enumerate(parts, 1))
         for part, text in zip(parts, row["responses"], strict=True):
             plain = " ".join(text.replace('"', "'").split())
             assert all(quote in plain for quote in re.findall(r'"([^"]+)"', part)), (part, text)
