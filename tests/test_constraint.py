@@ -99,6 +99,20 @@ def test_a_readable_judgement_is_left_as_it_is() -> None:
     assert all(parse(one, range(2)).outcome is Outcome.OK for one in made.values())
 
 
+def test_scores_that_do_not_count_stay_and_a_line_follows() -> None:
+    model, tokenizer = tiny_judge()
+    budget = {"max_new_tokens": 400}
+    free = dict(engine(model, tokenizer, **budget)(asked(2, seed) for seed in range(8)))
+    readable = [at for at, one in free.items() if parse(one, range(2)).outcome is Outcome.OK]
+    assert readable
+    other = partial(ScoresLine, low=11, high=12)
+    made = dict(engine(model, tokenizer, line=other, **budget)(asked(2, seed) for seed in range(8)))
+    for at in readable:
+        assert made[at].text.startswith(free[at].text)
+        assert made[at].constrained
+        assert parse(made[at], range(2), score_range=(11, 12)).outcome is Outcome.OK
+
+
 def test_a_budget_without_room_is_refused() -> None:
     model, tokenizer = tiny_judge()
     with pytest.raises(InvalidInput, match=r"max_new_tokens: 20 has no room .* scores line of 2; give more than"):

@@ -267,6 +267,18 @@ def test_every_budget_ends_in_scores_where_they_are_asked_for(judge: VLLM, pipe:
         assert all(1 <= mean <= 10 for mean in sample["expected"])
 
 
+def test_a_line_of_scores_that_do_not_count_is_followed_by_one_that_does(judge: VLLM) -> None:
+    """What it wrote stays; the last line is the one that is read."""
+    asked = prompts(2, EGG, template="compact-closed")
+    free = run(judge, asked, temperature=0)
+    assert all(parse(one, prompt.order).outcome is Outcome.OK for one, prompt in zip(free, asked, strict=True))
+    made = run(judge, asked, temperature=0, line=partial(ScoresLine, low=11, high=12))
+    for one, whole, prompt in zip(free, made, asked, strict=True):
+        assert whole.text.startswith(one.text)
+        assert whole.constrained
+        assert parse(whole, prompt.order, score_range=(11, 12)).outcome is Outcome.OK
+
+
 def test_a_budget_without_a_scores_line_is_truncated(judge: VLLM) -> None:
     [whole] = run(judge, prompts(1, EGG), max_new_tokens=8)
     assert (whole.truncated, whole.completion_tokens) == (True, 8)

@@ -293,7 +293,7 @@ class _Run:
             constrained=constrained,
             numbers=numbers,
         )
-        return ended(whole, self.stop)
+        return whole if constrained else ended(whole, self.stop)  # the free text may hold a line of other scores
 
     def _constrain(self, request: _Request, sample: _Sample, line: ScoresLine) -> Made:
         """Go on with a scores line: the free text without the token that ended it, the opening, then the list."""
