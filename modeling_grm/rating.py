@@ -25,20 +25,32 @@ from .options import Dtype, Json
 from .prompts_grm import find_template
 from .types_grm import Critique, InvalidInput, Outcome, Request
 
-COLUMNS = ("key", "query", "responses", "reference", "principles", "order", "seed", "text", "outcome", "scores")
+COLUMNS = ("key", "item", "query", "responses", "reference", "principles", "order", "seed", "text", "outcome", "scores")
 AT_ONCE = 64  # judgements that are sorted by length together
 FLUSH_SECONDS = 60  # what a kill can lose
 
 
-def request_of(row: Mapping[str, Any]) -> Request:
-    """A stored sample's request, in the store's order of the responses."""
-    return Request(row["query"], row["responses"], row["reference"], row["principles"])
+Requests = Mapping[str, Request]
+"""By their hash (`voting_grm.item_hash`): what a store without texts was made of."""
+
+
+def request_of(row: Mapping[str, Any], requests: Requests | None = None) -> Request:
+    """A stored sample's request, in the store's order of the responses.
+
+    Raises:
+        InvalidInput: it is not among those given.
+    """
+    if requests is None:
+        return Request(row["query"], row["responses"], row["reference"], row["principles"])
+    if row["item"] not in requests:
+        raise InvalidInput(f"rows: the item {row['item']} is not among them; give those that the store was made of")
+    return requests[row["item"]]
 
 
 def critique_of(row: Mapping[str, Any]) -> Critique:
     """A stored sample's judgement, as far as a meta RM reads it."""
     scores = None if row["scores"] is None else tuple(row["scores"])
-    return Critique(row["text"], Outcome(row["outcome"]), tuple(row["order"]), row["seed"], scores)
+    return Critique(row["text"] or "", Outcome(row["outcome"]), tuple(row["order"]), row["seed"], scores)
 
 
 def rater_name(meta_model: Any) -> str:
@@ -96,16 +108,9 @@ def chosen_rater(folder: Path, asked: str | None) -> str | None:
 
 
 def todo(folder: Path, rater: str) -> tuple[list[str], int]:
-    """(keys that this meta RM has still to rate, how many it has rated).
-
-    Raises:
-        InvalidInput: the store keeps no texts.
-    """
+    """(keys that this meta RM has still to rate, how many it has rated)."""
     from .trajectories import read
-    from .trajectories.shards import load_about
 
-    if not load_about(folder)["text"]:
-        raise InvalidInput(f"{folder}: keeps no texts, which a meta RM reads; score into a store with --text")
     known = [rater] if rater in raters(folder) else []
     columns = ["key", "outcome", *("meta_model" for _ in known)]
     keys, there = [], 0
@@ -136,7 +141,9 @@ def check_template(folder: Path, read: str | None) -> None:
         )
 
 
-def ratings(folder: Path, keys: Sequence[str], rate: Any) -> Iterator[dict[str, float | None]]:
+def ratings(
+    folder: Path, keys: Sequence[str], rate: Any, requests: Requests | None = None
+) -> Iterator[dict[str, float | None]]:
     """The ratings of these samples, some at a time; reads the store once, without holding it."""
     from .trajectories import read
 
@@ -146,29 +153,38 @@ def ratings(folder: Path, keys: Sequence[str], rate: Any) -> Iterator[dict[str, 
             if row["key"] in wanted:
                 waiting.append(row)
             if len(waiting) == AT_ONCE:
-                yield _rated(waiting, rate)
+                yield _rated(waiting, rate, requests)
                 waiting = []
     if waiting:
-        yield _rated(waiting, rate)
+        yield _rated(waiting, rate, requests)
 
 
-def _rated(rows: Sequence[Mapping[str, Any]], rate: Any) -> dict[str, float | None]:
-    found = rate([(request_of(row), critique_of(row)) for row in rows])
+def _rated(rows: Sequence[Mapping[str, Any]], rate: Any, requests: Requests | None) -> dict[str, float | None]:
+    found = rate([(request_of(row, requests), critique_of(row)) for row in rows])
     return {row["key"]: rating for row, rating in zip(rows, found, strict=True)}
 
 
-def rate_store(folder: Path, rate: Any, rater: str, limit: int | None = None) -> dict[str, int]:
+def rate_store(
+    folder: Path, rate: Any, rater: str, limit: int | None = None, requests: Requests | None = None
+) -> dict[str, int]:
     """Rate what has no rating by this meta RM yet, and write it down as it goes.
+
+    Args:
+        requests: of a store without texts, for a meta RM that reads no judgement's text (`meta_model="self"`).
 
     Returns:
         `rated`, `unrated` (None: it said why in its log) and `there` (from an earlier run).
 
     Raises:
-        InvalidInput: no store, one without texts or of another template, or one that another process writes into.
+        InvalidInput: no store, one without texts or of another template, an item that was not given, or one that
+            another process writes into.
         UnwritableStore: the disk is full.
     """
     from .trajectories import write_meta
+    from .trajectories.shards import load_about
 
+    if requests is None and not load_about(folder)["text"]:
+        raise InvalidInput(f"{folder}: keeps no texts, which a meta RM reads; score into a store with --text")
     check_template(folder, getattr(rate, "template", None))
     keys, there = todo(folder, rater)
     counts = {"rated": 0, "unrated": 0, "there": there}
@@ -176,7 +192,7 @@ def rate_store(folder: Path, rate: Any, rater: str, limit: int | None = None) ->
     flushed = started = time.monotonic()
     with progress(len(keys[:limit]), "rating") as bar:
         try:
-            for some in ratings(folder, keys[:limit], rate):
+            for some in ratings(folder, keys[:limit], rate, requests):
                 pending |= some
                 counts["unrated"] += sum(rating is None for rating in some.values())
                 counts["rated"] += sum(rating is not None for rating in some.values())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import shutil
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -246,17 +247,21 @@ def test_a_store_without_texts_is_rated_from_its_rows(
     write_rows(path, measured_rows())
     monkeypatch.setattr(sys, "argv", ["rate.py", str(path), str(bare), "--judge", str(judge), "--dtype", "float32"])
     rate.main()
-    name = json.loads(capsys.readouterr().out.splitlines()[-1])["meta_model"]
+    said = json.loads(capsys.readouterr().out.splitlines()[-1])
+    name = said["meta_model"]
+    assert said["rated"] > 0
+    assert said["there"] == 0
     rate_store(store, load_rater(str(judge), dtype="float32"), name)
     both = []
     for folder in (bare, store):
         rows = [row for batch in read(folder, ["key", "meta_score"], meta_model=name) for row in batch.to_pylist()]
         both.append({row["key"]: row["meta_score"] for row in rows})
     assert both[0] == pytest.approx(both[1])
-    with pytest.raises(InvalidInput, match=r"store: .* has the ratings of self@"):
-        rate.main()
+    rate.main()
+    again = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert again == {**said, "rated": 0, "there": said["rated"]}
     write_rows(path, measured_rows(5))
-    monkeypatch.setattr(rate, "raters", lambda store: [])
+    shutil.rmtree(bare / "meta")
     with pytest.raises(InvalidInput, match=r"rows: the item .* is not among them"):
         rate.main()
 
