@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from modeling_grm.bootstrap import wilson
+from modeling_grm.configuration_grm import FREE
 from modeling_grm.loading import load
 from modeling_grm.pairing import credit
 from modeling_grm.rows import Row, read_rows
@@ -64,10 +65,10 @@ def main() -> None:
     rows, pipe = labelled(args.rows, args.limit), load(args.model)
     settings = {name: getattr(args, name) for name in ("template", "k", "temperature", "max_new_tokens")}
     found: dict[str, Any] = {"rows": str(args.rows), "items": len(rows), "model": args.model or "embedded", **settings}
-    for constrain in (None, "scores"):
+    for name, constrain in (("free", FREE), ("constrained", "scores")):
         asked = [row.request for row in rows]
         results = list(pipe(iter(asked), return_samples=True, rule="sum", constrain=constrain, **settings))
-        found["constrained" if constrain else "free"] = figures(rows, results)
+        found[name] = figures(rows, results)
     print(json.dumps(found, indent=2))
     if args.out:
         args.out.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
