@@ -24,7 +24,8 @@ from modeling_grm.loading import ADAPTER_SETTINGS
 from modeling_grm.publishing.weights import read_json, write_json
 
 JUDGE = "SmolLM2-135M-GRM"
-SETTINGS = {"k": 8, "temperature": 0.5, "max_new_tokens": 512}  # beside the template that it was trained on
+SETTINGS = {"k": 8, "temperature": 0.5, "max_new_tokens": 512, "constrain": "scores"}
+"""Of the embedded judge, beside the template that it was trained on."""
 
 
 def main() -> None:
