@@ -183,7 +183,8 @@ def rate_store(
     from .trajectories import write_meta
     from .trajectories.shards import load_about
 
-    if requests is None and not load_about(folder)["text"]:
+    reads_requests_alone = requests is not None and getattr(rate, "judge", None) is not None
+    if not reads_requests_alone and not load_about(folder)["text"]:
         raise InvalidInput(f"{folder}: keeps no texts, which a meta RM reads; score into a store with --text")
     check_template(folder, getattr(rate, "template", None))
     keys, there = todo(folder, rater)

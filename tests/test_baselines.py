@@ -143,6 +143,21 @@ def test_a_verdict_without_a_number_is_a_failure() -> None:
     assert "one response leaves nothing to choose from" in (single.reason or "")
 
 
+def test_a_verdict_gets_no_scores_line_though_its_judge_asks_for_one() -> None:
+    """A line of two scores behind the index would make each verdict one of the wrong count."""
+    model, tokenizer = tiny_judge(context=8192)
+    found = []
+    for grm in ({}, {"constrain": "scores"}):
+        model.config.grm = grm
+        task: Any = "reward-scoring"
+        pipe = pipeline(task, model=model, tokenizer=tokenizer)
+        assert pipe.configuration().constrain == grm.get("constrain")
+        ((_, answer),) = judge([PAIRS[0]], Verdict(pipe, {"k": 4, "max_new_tokens": 48}))
+        found.append(answer.samples)
+    assert len(found[0]) == 4
+    assert found[0] == found[1]
+
+
 def test_verdicts_make_samples_for_the_report() -> None:
     baseline = Verdict(pipe_of(Fake(verdict)), {"k": 4})
     answers = answers_of(list(judge([*PAIRS, SINGLE], baseline)), Ballot(4))

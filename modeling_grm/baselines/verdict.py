@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ..benchmarks.base import Item
+from ..configuration_grm import FREE
 from ..parsing_grm import parse
 from ..prompts_grm import render
 from ..reports.answers import critique_of
@@ -41,7 +42,7 @@ class Verdict:
     """
 
     def __init__(self, pipe: Any, settings: Mapping[str, Any], batch_size: int | None = None) -> None:
-        asked = {name: value for name, value in settings.items() if name not in ("template", "constrain")}
+        asked = {name: value for name, value in settings.items() if name != "template"} | {"constrain": FREE}
         self.config = pipe.configuration(**asked)
         if not isinstance(self.config.k, int):
             raise InvalidInput(f"k: {self.config.k!r} is not usable; give a whole number of verdicts")

@@ -35,7 +35,9 @@ def main() -> None:
     requests = {item_hash(one): one for one in asked}
     rate = load_rater(SELF, judge=args.judge, dtype=args.dtype)
     name = rater_name(rate)
-    print(json.dumps({"meta_model": name, **rate_store(args.store, rate, name, requests=requests)}))
+    counts = rate_store(args.store, rate, name, requests=requests)
+    failures = {why.value: count for why, count in rate.failures.items()}
+    print(json.dumps({"meta_model": name, **counts, "failures": failures}))
 
 
 if __name__ == "__main__":

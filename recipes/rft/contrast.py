@@ -60,9 +60,9 @@ class RecipeArguments:
         max_tokens: longer examples are left out.
         pack_tokens: tokens of one packed row, which is one step's batch.
         lora_r: rank of the adapter on every linear layer.
-        prompt_weight: how much a token of the prompt counts beside one of a quote; some keeps the model from forgetting
-            what texts of other kinds look like, of which it has to quote.
-        verdict_weight: how much more a token of a verdict or score counts than one of a quote.
+        prompt_weight: how much a token of the prompt counts beside one of a judgement; some keeps it from forgetting
+            what other texts look like, of which it has to name words.
+        verdict_weight: how much more a token of a verdict or score counts than another.
         early_weight: of each response's score, asked where the prompt has just shown the response (the digit is learnt
             there in the place of the next token), so that a judgement finds there what it needs, and the judge can be
             its own meta RM; 0 does not ask.
@@ -201,7 +201,7 @@ def main(args: RecipeArguments, config: TrainingArguments) -> None:
     trainer = PackedTrainer(model, config, train_dataset=dataset, data_collator=collate)
     go_on(trainer)
     trainer.save_model(config.output_dir)
-    judge = GRMConfig(template=args.template, meta_rm=SELF if args.early_weight else None)
+    judge = GRMConfig(template=args.template, constrain="scores", meta_rm=SELF if args.early_weight else None)
     write_json(Path(str(config.output_dir)) / ADAPTER_SETTINGS, judge.to_dict())
 
 

@@ -1,6 +1,6 @@
 """Makes a trained adapter what the package ships: bf16 safetensors and a clean configuration.
 
-python recipes/rft/export.py --adapter runs/rft-even --out modeling_grm/adapters/smollm2-135m-grm
+python recipes/rft/export.py --adapter runs/rft-unquoted --out modeling_grm/adapters/smollm2-135m-grm
 python recipes/rft/export.py --adapter runs/meta-smollm2-135m --out runs/meta-shipped
 python recipes/rft/export.py --adapter runs/rft-grown --out runs/grown/shipped --workspace runs/grown
 
@@ -24,7 +24,7 @@ from modeling_grm.loading import ADAPTER_SETTINGS
 from modeling_grm.publishing.weights import read_json, write_json
 
 JUDGE = "SmolLM2-135M-GRM"
-SETTINGS = {"k": 8, "temperature": 0.5, "max_new_tokens": 512, "constrain": "scores"}
+SETTINGS = {"k": 8, "temperature": 0.5, "max_new_tokens": 512}
 """Of the embedded judge, beside the template that it was trained on."""
 
 
