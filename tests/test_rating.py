@@ -21,6 +21,7 @@ from modeling_grm.meta_quality import auc, fit_temperature, quality, strictly_co
 from modeling_grm.rating import chosen_rater, critique_of, rate_store, rater_name, raters, ratings, todo
 from modeling_grm.trajectories import read, write_meta
 from modeling_grm.types_grm import Critique, InvalidInput, Request
+from modeling_grm.voting_grm import item_hash
 
 
 class Counting:
@@ -143,6 +144,8 @@ def test_a_store_without_texts_is_refused(tmp_path: Path) -> None:
     run(tmp_path / "bare", requests(3), text=False)
     with pytest.raises(InvalidInput, match="keeps no texts"):
         rate_store(tmp_path / "bare", Counting(), "m")
+    with pytest.raises(InvalidInput, match="keeps no texts"):  # it reads them, whatever requests are given
+        rate_store(tmp_path / "bare", Counting(), "m", requests={item_hash(one): one for one in requests(3)})
     with pytest.raises(InvalidInput, match="no trajectory store"):
         rate_store(tmp_path / "nothing", Counting(), "m")
 

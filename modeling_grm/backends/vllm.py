@@ -279,7 +279,7 @@ class _Run:
         return str(self.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
 
     def _free_ended(self, request: _Request, sample: _Sample) -> Made:
-        completion = self._completion(request, sample, constrained=False)
+        completion = ended(self._completion(request, sample, constrained=False), self.stop)
         if self.line is None or not self.line(request.group.n).needed(completion):
             return self._undecided(request, sample, completion)
         return self._constrain(request, sample, self.line(request.group.n))
@@ -288,12 +288,11 @@ class _Run:
         if sample.reason not in ("stop", "length"):
             return Completion("", prompt_tokens=len(request.ids), error=f"vLLM ended it: {sample.reason}")
         numbers = {place: chances for place, _, chances in sample.places}
-        whole = Completion(
+        return Completion(
             *(sample.text, sample.reason == "length", len(request.ids), len(sample.ids)),
             constrained=constrained,
             numbers=numbers,
         )
-        return whole if constrained else ended(whole, self.stop)  # the free text may hold a line of other scores
 
     def _constrain(self, request: _Request, sample: _Sample, line: ScoresLine) -> Made:
         """Go on with a scores line: the free text without the token that ended it, the opening, then the list."""
