@@ -22,6 +22,7 @@ import typer
 
 from .configuration_grm import GRMConfig
 from .console import ERR, print_rows
+from .first_reading_grm import SELF
 from .loading import load
 from .options import Constrain, Dtype, MaxNewTokens, Model, Quorum, Temperature, Template, TopK, TopP
 from .rules_grm import find_rule
@@ -47,7 +48,10 @@ def bench(
     model: Model = None,
     meta_model: Annotated[
         str | None,
-        typer.Option(help="Hub id or folder of a meta RM, or self: it rates the judgements and guides the vote."),
+        typer.Option(
+            help="Hub id or folder of a meta RM, or self: it rates the judgements and guides the vote. The model's own "
+            "if left out; --rule sum does without."
+        ),
     ] = None,
     k: Annotated[int | None, typer.Option(help="Judgements an item; the model's own if left out.")] = None,
     rule: Annotated[str | None, typer.Option(help="How they become one vote; sum, or meta_topk by a meta RM.")] = None,
@@ -106,7 +110,7 @@ def bench(
     from . import judging
     from .reports import Ballot
 
-    ballot = Ballot(k or 0, rule or ("meta_topk" if meta_model else None), k_meta, quorum)
+    ballot = Ballot(k or 0, rule, k_meta, quorum)
     given = {name: value for name, value in asked.items() if value is not None} | {"seed": seed}
     engine: dict[str, Any] = {"base_url": base_url, "concurrency": concurrency, "dtype": dtype}
     pipe = partial(load, model, backend, **engine, batch_size=batch_size)
@@ -116,10 +120,12 @@ def bench(
     else:
         folder = store or out / STORE
         if not from_store:
-            found, settings = judging.judge_all(loaded, pipe(), given, folder, backend, text, mix)
+            judge = pipe()
+            guide = meta_model or judging.own_meta(judge, given, rule, text)
+            found, settings = judging.judge_all(loaded, judge, given, folder, backend, text, mix)
             ballot = replace(ballot, k=found)
-        rater = judging.rated_by(folder, meta_model, model, dtype, from_store)
-        report = judging.store_report(loaded, folder, ballot, settings, rater, seed)
+            meta_model = guide and judging.rated(loaded, folder, guide, model, dtype)
+        report = judging.store_report(loaded, folder, ballot, settings, meta_model, seed)
     _write(report, out, plots)
     _show(report, as_json)
 
@@ -157,7 +163,8 @@ def _check(
         "baseline: has no store; leave out --from-store and --meta-model": bool(
             baseline and (from_store or meta_model)
         ),
-        "meta_model: reads the judgements' texts; leave out --no-text": bool(meta_model) and text is False,
+        "meta_model: reads the judgements' texts; leave out --no-text": meta_model not in (None, SELF)
+        and text is False,
         "text: a store that is only read stays as it is; leave it out": from_store and text is not None,
     }
     for said, applies in refused.items():

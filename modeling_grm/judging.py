@@ -21,6 +21,7 @@ from .baselines import judge as judge_baseline
 from .benchmarks import BENCHMARKS
 from .benchmarks.base import Item, Loaded
 from .console import ERR, progress
+from .first_reading_grm import SELF
 from .loading import load_rater
 from .rating import chosen_rater, rate_store, rater_name, raters
 from .reports import Ballot, answered, benchmark_report, judge_of, load_stored, note_refusal, run_report
@@ -119,18 +120,33 @@ def judge_all(
     return k, kept.settings.digest
 
 
-def rated_by(
-    folder: Path, meta_model: str | None, judge: str | None, dtype: str | None = None, from_store: bool = False
-) -> str | None:
-    """Whose ratings the report reads, after they are made where that is asked for; "self" is the judge's own."""
-    if meta_model is None:
-        there = raters(folder)
-        return there[0] if len(there) == 1 else None
-    if from_store:
-        return chosen_rater(folder, meta_model)
+def own_meta(pipe: Any, given: Mapping[str, Any], rule: str | None, text: bool | None) -> str | None:
+    """The meta RM that the checkpoint itself names, where this rule has a use for it, as in a call of its pipeline.
+
+    Raises:
+        InvalidInput: it reads texts, and none are kept.
+    """
+    own: str | None = pipe.own_meta(pipe.configuration(**given, rule=rule))
+    if own not in (None, SELF) and text is False:
+        raise InvalidInput(
+            f"meta_rm: the judge names {own!r}, which reads the judgements' texts; leave out --no-text, or give "
+            "--rule sum for a vote without it"
+        )
+    return own
+
+
+def rated(
+    loaded: Mapping[str, Loaded], folder: Path, meta_model: str, judge: str | None, dtype: str | None = None
+) -> str:
+    """Rate what has no rating yet; "self" is the judge's own, which needs no texts in the store.
+
+    Returns:
+        The name under which the ratings stand.
+    """
     meta = load_rater(meta_model, judge=judge, dtype=dtype)
-    name = rater_name(meta)
-    counts = rate_store(folder, meta, name)
+    items = (item for found in loaded.values() for item in found.items)
+    name, requests = rater_name(meta), {item_hash(item.request): item.request for item in items}
+    counts = rate_store(folder, meta, name, requests=requests)
     ERR.print(f"{name}: {counts['rated']} rated, {counts['unrated']} not, {counts['there']} were there", markup=False)
     return name
 
@@ -140,16 +156,26 @@ def store_report(
     folder: Path,
     ballot: Ballot,
     settings: str | None = None,
-    rater: str | None = None,
+    meta_model: str | None = None,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """The report of a store; a ballot with k = 0 takes what every item has.
+    """The report of a store.
+
+    Args:
+        loaded: items by benchmark.
+        folder: of the store.
+        ballot: k = 0 takes what every item has; no rule is the sum, of the best half where there are ratings.
+        settings: which, where the store holds several.
+        meta_model: whose ratings, by name or folder; the only ones if None.
+        seed: of the bootstrap.
 
     Raises:
-        InvalidInput: see `load_stored` and `answered`.
+        InvalidInput: see `chosen_rater`, `load_stored` and `answered`.
     """
+    there = raters(folder)
+    rater = chosen_rater(folder, meta_model or (there[0] if len(there) == 1 else None))
     stored = load_stored(folder, settings, rater)
-    ballot = ballot if ballot.k else replace(ballot, k=stored.k)
+    ballot = replace(ballot, k=ballot.k or stored.k, rule=ballot.rule or ("meta_topk" if rater else None))
     parts = [
         benchmark_report(name, found, answered(found.items, stored, ballot), ballot, seed=seed)
         for name, found in loaded.items()

@@ -277,7 +277,7 @@ class RewardScoringPipeline(Pipeline):
 
     def _rate(self, config: GRMConfig, settings: Mapping[str, Any]) -> Rate | None:
         """The meta RM of a call: the caller's own, else the checkpoint's where the rule and k have a use for it."""
-        asked = settings.get("rate") or settings.get("meta_model") or self._own_meta(config)
+        asked = settings.get("rate") or settings.get("meta_model") or self.own_meta(config)
         if asked is None or callable(asked):
             return asked
         key = (str(asked), config.template if asked == SELF else "")
@@ -285,7 +285,7 @@ class RewardScoringPipeline(Pipeline):
             self._metas[key] = rater_of(asked, self.model, self.tokenizer, config.template)
         return self._metas[key]
 
-    def _own_meta(self, config: GRMConfig) -> str | None:
+    def own_meta(self, config: GRMConfig) -> str | None:
         """The checkpoint's meta RM where it is of use; a judge that is loaded here reads for itself in its template."""
         if config.k == AUTO or config.rule not in (None, *META_RULES):
             return None

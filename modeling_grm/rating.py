@@ -11,6 +11,7 @@ import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,7 +26,8 @@ from .options import Dtype, Json
 from .prompts_grm import find_template
 from .types_grm import Critique, InvalidInput, Outcome, Request
 
-COLUMNS = ("key", "item", "query", "responses", "reference", "principles", "order", "seed", "text", "outcome", "scores")
+ASKED = ("item", "query", "responses", "response_hashes", "reference", "principles")
+COLUMNS = ("key", *ASKED, "order", "seed", "text", "outcome", "scores")
 AT_ONCE = 64  # judgements that are sorted by length together
 FLUSH_SECONDS = 60  # what a kill can lose
 
@@ -38,13 +40,17 @@ def request_of(row: Mapping[str, Any], requests: Requests | None = None) -> Requ
     """A stored sample's request, in the store's order of the responses.
 
     Raises:
-        InvalidInput: it is not among those given.
+        InvalidInput: the store has no texts, and it is not among those given.
     """
-    if requests is None:
+    from .trajectories.samples import response_hashes
+
+    if row["query"] is not None:
         return Request(row["query"], row["responses"], row["reference"], row["principles"])
-    if row["item"] not in requests:
+    given = (requests or {}).get(row["item"])
+    if given is None:
         raise InvalidInput(f"rows: the item {row['item']} is not among them; give those that the store was made of")
-    return requests[row["item"]]
+    named = dict(zip(response_hashes(given), given.responses, strict=True))
+    return replace(given, responses=tuple(named[one] for one in row["response_hashes"]))
 
 
 def critique_of(row: Mapping[str, Any]) -> Critique:

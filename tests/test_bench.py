@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from benched import EACH, GOOD, SUBSETS, Counting, verdict, write_llmbar
 from shell import Grm
+from tiny_judge import save_tiny
 from transformers import pipeline
 
 from modeling_grm import baselines, bench, cli, judging, plots
@@ -23,9 +24,11 @@ from modeling_grm.types_grm import Completion, Critique, InvalidInput, Request
 ITEMS = EACH * len(SUBSETS)
 
 
-def use(monkeypatch: pytest.MonkeyPatch, judge: Counting) -> Counting:
+def use(monkeypatch: pytest.MonkeyPatch, judge: Counting, **settings: Any) -> Counting:
     task: Any = "reward-scoring"
-    monkeypatch.setattr(bench, "load", lambda *_, **__: pipeline(task, model=Fake(judge)))
+    pipe = pipeline(task, model=Fake(judge))
+    pipe.grm = pipe.grm.override(**settings)
+    monkeypatch.setattr(bench, "load", lambda *_, **__: pipe)
     return judge
 
 
@@ -256,8 +259,41 @@ def test_a_meta_rm_guides_the_vote(
     assert part["headline"]["value"] == pytest.approx(curves["meta_topk"], abs=0.02)
     monkeypatch.setattr(judging, "load_rater", None)
     assert grm(*asked, "--meta-model", "org/meta", "--from-store", "--json")[1] == out
-    plain = json.loads(grm(*asked, "--from-store", "--json")[1])["benchmarks"]["llmbar"]
+    assert grm(*asked, "--from-store", "--json")[1] == out, "the only ratings there are guide the vote"
+    plain = json.loads(grm(*asked, "--from-store", "--rule", "sum", "--json")[1])["benchmarks"]["llmbar"]
     assert plain["vote"]["rule"] == "sum"
+
+
+def test_the_checkpoints_own_meta_rm_guides_the_vote_as_in_the_pipeline(
+    asked: list[str | Path], grm: Grm, judge: Counting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(monkeypatch, judge, meta_rm="org/meta")
+    loaded: list[str] = []
+    monkeypatch.setattr(judging, "load_rater", lambda name, **_: loaded.append(name) or Trusting())
+    code, _, said = grm(*asked, "--no-text")
+    assert (code != 0, judge.asked) == (True, 0)
+    assert "meta_rm: the judge names 'org/meta', which reads the judgements' texts" in said
+    plain = json.loads(grm(*asked, "--rule", "sum", "--json")[1])
+    assert (loaded, plain["benchmarks"]["llmbar"]["vote"]["rule"]) == ([], "sum")
+    code, out, _ = grm(*asked, "--json")
+    found = json.loads(out)
+    assert (code, loaded) == (0, ["org/meta"])
+    assert found["benchmarks"]["llmbar"]["vote"]["rule"] == "meta_topk"
+    assert found["judge"]["meta_model"] == "org/meta"
+    assert grm(*asked, "--from-store", "--json")[1] == out
+
+
+def test_a_judge_that_reads_for_itself_needs_no_texts(data: Path, tmp_path: Path, grm: Grm) -> None:
+    """A real (random) judge, whose checkpoint says so."""
+    judge = save_tiny(tmp_path / "judge", {"template": "compact-closed", "meta_rm": "self"})
+    asked = ["bench", "llmbar", "--data", data, "--model", judge, "--k", "2", "--limit", "4", "--max-new-tokens", "64",
+             "--dtype", "float32", "--out", tmp_path / "report", "--no-plots", "--no-text"]  # fmt: skip
+    code, out, said = grm(*asked, "--json")
+    assert code == 0, said
+    found = json.loads(out)
+    assert found["judge"]["meta_model"].startswith("self@sha256:")
+    assert found["benchmarks"]["llmbar"]["vote"]["rule"] == "meta_topk"
+    assert grm(*asked, "--meta-model", "self", "--json")[1] == out
 
 
 def test_a_heuristic_is_a_judge_too(asked: list[str | Path], no_judge: None, grm: Grm) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -46,6 +47,19 @@ class Named:
     def __init__(self, name_or_path: str, **judge: str) -> None:
         self.name_or_path = name_or_path
         self.__dict__.update(judge)
+
+
+class Reading:
+    """A judge that rates without reading what it wrote, and keeps what it was asked."""
+
+    name_or_path = judge = "org/judge"
+
+    def __init__(self, seen: list[tuple[Request, Critique]]) -> None:
+        self.seen = seen
+
+    def __call__(self, pairs: Sequence[tuple[Request, Critique]]) -> list[float | None]:
+        self.seen += pairs
+        return [0.0] * len(pairs)
 
 
 @pytest.fixture
@@ -148,6 +162,18 @@ def test_a_store_without_texts_is_refused(tmp_path: Path) -> None:
         rate_store(tmp_path / "bare", Counting(), "m", requests={item_hash(one): one for one in requests(3)})
     with pytest.raises(InvalidInput, match="no trajectory store"):
         rate_store(tmp_path / "nothing", Counting(), "m")
+
+
+def test_a_judge_that_reads_no_texts_gets_the_responses_in_the_stores_order(tmp_path: Path) -> None:
+    run(tmp_path / "full", requests(5))
+    run(tmp_path / "bare", requests(5), text=False)
+    swapped = {item_hash(one): replace(one, responses=one.responses[::-1]) for one in requests(5)}
+    found: dict[str, list[Any]] = {"full": [], "bare": []}
+    for name, seen in found.items():
+        rate_store(tmp_path / name, Reading(seen), "m", requests=swapped)
+    keyed = [{one.seed: (asked.responses, one.scores) for asked, one in seen} for seen in found.values()]
+    assert keyed[0] == keyed[1]
+    assert {asked for asked, _ in keyed[0].values()} == {one.responses for one in requests(5)}
 
 
 def test_from_the_shell(store: Path, tmp_path: Path, grm: Grm) -> None:
