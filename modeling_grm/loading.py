@@ -9,6 +9,7 @@ import json
 import timeit
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from inspect import signature
 from pathlib import Path
 from typing import Any
@@ -155,12 +156,15 @@ def load(
     made = ENGINES[backend](model, **options)
     if isinstance(settings.get("meta_model"), (str, Path)):
         _check_meta(str(settings["meta_model"]), made["model"], settings.get("template"))
-    own = _adapter_settings(model) if model and backend == "transformers" else None
+    adapter = model if model and backend == "transformers" and adapter_base(model) else None
+    own = _adapter_settings(adapter) if adapter else None
     with warnings.catch_warnings():
         if own is not None:
             warnings.filterwarnings("ignore", message=ADAPTER_ASKED)
         pipe = pipeline(task, pipeline_class=RewardScoringPipeline, **made, **settings)
     pipe.grm = settings_of(str(model), own) if own is not None else pipe.grm
+    if adapter:
+        pipe.model.name_or_path = adapter  # transformers names the base, whose judgements these are not
     return pipe
 
 
@@ -192,18 +196,28 @@ def load_rater(
     """What rates judgements: a meta RM, or a judge that reads for itself (`first_reading_grm`).
 
     Args:
-        name: Hub id or folder of either; "self" is `judge`.
+        name: Hub id or folder of either, or of a judge's adapter; "self" is `judge`.
         judge: the embedded one if None.
         dtype, batch_size: see `load_meta`.
 
     Raises:
         InvalidInput: see `load_meta` and `FirstReading.from_pretrained`.
     """
+    read = (judge or str(embedded_judge())) if name == SELF else name
+    if _adapts_a_judge(read):
+        pipe = load(read, dtype=dtype)
+        return FirstReading(pipe.model, pipe.tokenizer, pipe.grm.template)
     if name != SELF and judged_by(name) is None:
         return load_meta(name, dtype=dtype, batch_size=batch_size)
     _quiet()
-    read = (judge or str(embedded_judge())) if name == SELF else name
     return FirstReading.from_pretrained(read, device=_device(), dtype=_dtype(dtype))
+
+
+def _adapts_a_judge(name: str) -> bool:
+    """Whether it is a judge's adapter; what is no checkpoint is none."""
+    with suppress(OSError, ValueError):
+        return _adapter_settings(name) is not None
+    return False
 
 
 def _quiet() -> None:

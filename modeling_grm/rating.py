@@ -10,15 +10,11 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from huggingface_hub import try_to_load_from_cache
-from huggingface_hub.errors import HFValidationError
-from transformers.utils.hub import extract_commit_hash
 
 from .console import ERR, progress
 from .first_reading_grm import SELF
@@ -69,19 +65,12 @@ def rater_name(meta_model: Any) -> str:
 
 
 def _named(name: str, own: bool) -> str:
+    from .storing import commit_of
     from .trajectories import content_hash
 
     if Path(name).is_dir():
         return f"{SELF if own else Path(name).name}@{content_hash(name)}"
-    return "@".join(filter(None, (SELF if own else None, name, _commit(name))))
-
-
-def _commit(name: str) -> str | None:
-    """Of a Hub id that has just been loaded, so that its files are in the cache."""
-    with suppress(HFValidationError):
-        found = (try_to_load_from_cache(name, file) for file in ("config.json", "adapter_config.json"))
-        return next((extract_commit_hash(path, None) for path in found if isinstance(path, str)), None)
-    return None
+    return "@".join(filter(None, (SELF if own else None, name, commit_of(name))))
 
 
 def raters(folder: Path) -> list[str]:

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+from huggingface_hub import try_to_load_from_cache
+from huggingface_hub.errors import HFValidationError
+from transformers.utils.hub import extract_commit_hash
 
 from .rows import Row
 from .trajectories import Settings, Store, content_hash
@@ -24,7 +29,8 @@ def open_store(
 ) -> Store:
     """The store of a run with this pipeline and these call settings, ready to be written.
 
-    A checkpoint in a folder is named after the folder and its files' content, a model of the Hub after its commit.
+    A checkpoint in a folder is named after the folder and its files' content, a model of the Hub after its commit; an
+    adapter as itself, not as its base.
 
     Raises:
         InvalidInput: see `Store`.
@@ -34,11 +40,19 @@ def open_store(
     run = Settings.of(
         pipe.configuration(**settings),
         model=Path(name).name if local else name,
-        revision=content_hash(name) if local else getattr(pipe.model.config, "_commit_hash", None),
+        revision=content_hash(name) if local else commit_of(name),
         backend=backend,
         seed=int(settings.get("seed") or 0),
     )
     return Store(folder, run, text=text, mix=mix, backend_version=_version(backend, pipe))
+
+
+def commit_of(name: str) -> str | None:
+    """Of a Hub id that has just been loaded, so that its files are in the cache; None for any other name."""
+    with suppress(HFValidationError):
+        found = (try_to_load_from_cache(name, file) for file in ("config.json", "adapter_config.json"))
+        return next((extract_commit_hash(path, None) for path in found if isinstance(path, str)), None)
+    return None
 
 
 def _version(backend: str, pipe: Any) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -27,7 +28,7 @@ from modeling_grm.pipeline_grm import RewardScoringPipeline
 from modeling_grm.prompts_grm import render
 from modeling_grm.publishing.models import _check_public
 from modeling_grm.rating import rater_name, raters
-from modeling_grm.trajectories import read
+from modeling_grm.trajectories import content_hash, read
 from modeling_grm.types_grm import Critique, InvalidInput, Outcome, Request
 
 TEMPLATE = "compact-closed"
@@ -198,7 +199,22 @@ def test_a_judge_made_into_a_classifier_is_no_judge(tmp_path: Path) -> None:
     assert judged_by(tmp_path / "none") is None
 
 
-def test_an_adapter_reads_nothing_until_it_is_merged(tmp_path: Path) -> None:
+def test_an_adapter_reads_as_itself_and_not_as_its_base(tmp_path: Path) -> None:
+    base = save_tiny(tmp_path / "base", {"template": TEMPLATE})
+    tiny_adapter(tmp_path / "judge", base, "CAUSAL_LM", 0)
+    (tmp_path / "judge" / "grm.json").write_text(json.dumps({"template": TEMPLATE, "meta_rm": "self"}))
+    pipe, name = load(str(tmp_path / "judge"), dtype="float32"), str(tmp_path / "judge")
+    asked = [(ITEM, critique((9, 1, 1), order)) for order in ((0, 1, 2), (2, 0, 1))]
+    own = FirstReading(pipe.model, pipe.tokenizer, TEMPLATE)
+    for rate in (load_rater("self", judge=name, dtype="float32"), load_rater(name, dtype="float32")):
+        assert rater_name(rate) == f"self@{content_hash(name)}"
+        assert rate(asked) == pytest.approx(own(asked))
+    assert load_rater(str(base), dtype="float32")(asked) != pytest.approx(own(asked))
+    result = pipe("Why?", ["a", "b"], k=2, max_new_tokens=30)
+    assert (result["model"], result["meta"]["model"]) == (name, "self")
+
+
+def test_an_adapter_without_settings_reads_nothing(tmp_path: Path) -> None:
     tiny_adapter(tmp_path / "judge", save_tiny(tmp_path / "base", {"template": TEMPLATE}), "CAUSAL_LM", 0)
     with pytest.raises(InvalidInput, match=r"meta_model: .* is no judge's whole checkpoint, .* merge an adapter"):
         load_rater("self", judge=str(tmp_path / "judge"))

@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 from peft import LoraConfig, get_peft_model
-from tiny import tiny_model, tiny_tokenizer
+from tiny import tiny_adapter, tiny_model, tiny_tokenizer
 from transformers import pipeline
 
 from modeling_grm.loading import describe, load
 from modeling_grm.pipeline_grm import ADAPTER_ASKED
+from modeling_grm.storing import open_store
 from modeling_grm.types_grm import InvalidInput
 
 ASKED = ("w1 w2", ["w3", "w4 w5"])
@@ -49,6 +50,18 @@ def test_an_adapter_finds_its_base(checkpoint: Path, tmp_path: Path) -> None:
     assert pipe.configuration().k == 3  # its base's
     (tmp_path / "adapter" / "grm.json").write_text(json.dumps({"template": "compact-closed", "k": 5}))
     assert load(str(tmp_path / "adapter")).configuration().k == describe(str(tmp_path / "adapter"))["k"] == 5
+
+
+def test_what_an_adapter_judged_is_not_its_bases(checkpoint: Path, tmp_path: Path) -> None:
+    settings = []
+    for seed in (0, 1):
+        tiny_adapter(tmp_path / f"judge-{seed}", checkpoint, "CAUSAL_LM", seed)
+    for name in ("judge-0", "judge-1", checkpoint):
+        pipe = load(str(tmp_path / name))
+        with open_store(tmp_path / f"store-{len(settings)}", pipe, {"k": 1}, "transformers") as store:
+            settings.append(store.settings)
+    assert [made.model for made in settings] == ["judge-0", "judge-1", checkpoint.name]
+    assert len({made.digest for made in settings}) == len({made.revision for made in settings}) == 3
 
 
 def test_a_bare_pipeline_warns_that_it_does_not_know_an_adapters_template(tmp_path: Path) -> None:
