@@ -21,6 +21,7 @@ STAGES = ["cold start", "cold start, trained on", "RFT", "RFT, trained on", "GRP
 JUDGES = [
     "the whole method",
     "without rejection",
+    "without hinted sampling",
     "without principles",
     "without rejective fine-tuning",
     "without KL penalty",
@@ -54,7 +55,7 @@ def test_every_stage_runs_and_the_vote_beats_one_sample(tmp_path: Path) -> None:
     ablated = run(tmp_path / "tiny", "ablations")
     assert ablated.returncode == 0, ablated.stderr[-3000:]
     assert {path: path.stat().st_mtime_ns for path in made} == made, "the method's own stages are taken as they are"
-    for name in ("all", "plain"):
+    for name in ("all", "plain", "unhinted"):
         taken = {path.name: path.stat().st_mtime_ns for path in shards(tmp_path / "tiny" / f"kept-{name}")}
         assert taken == kept, "what was sampled is not sampled again"
     found = json.loads((tmp_path / "tiny" / "ablations.json").read_text())
@@ -67,12 +68,12 @@ def test_every_stage_runs_and_the_vote_beats_one_sample(tmp_path: Path) -> None:
     free, kept_near = (tmp_path / "tiny" / name / "model.safetensors" for name in ("grpo-free", "grpo"))
     assert free.read_bytes() != kept_near.read_bytes()
     assert f"{found['items']} unseen items" in ablated.stdout
-    sizes = {name: len(rows_of(tmp_path / "tiny" / name)) for name in ("kept", "kept-all", "kept-plain")}
-    assert sizes["kept-all"] > sizes["kept"] == sizes["kept-plain"]
+    sizes = {name: len(rows_of(tmp_path / "tiny" / name)) for name in ("kept", "kept-all", "kept-unhinted", "kept-plain")}
+    assert sizes["kept-all"] > sizes["kept"] == sizes["kept-plain"] > sizes["kept-unhinted"]
     said = [row["completion"][0]["content"] for row in rows_of(tmp_path / "tiny" / "kept-plain")]
     assert all(text.startswith("Analysis: ") for text in said)
     weights = {path: path.stat().st_mtime_ns for path in (tmp_path / "tiny").rglob("*.safetensors")}
-    assert len(weights) == len(made) + 6, "two judges of other datasets with their GRPO, and two more of GRPO"
+    assert len(weights) == len(made) + 8, "three judges of other datasets with their GRPO, and two more of GRPO"
     again = run(tmp_path / "tiny", "ablations")
     assert again.stdout.startswith(f"{found['items']} unseen items")
     assert ablated.stdout.endswith(again.stdout)

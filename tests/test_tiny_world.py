@@ -78,3 +78,20 @@ def test_a_place_and_a_sign_begin_as_their_sum(world):
     a, b, four, marked = (tokenizer.convert_tokens_to_ids(word) for word in ("a", "b", "4", "b4"))
     assert torch.equal(embeddings[marked], before[b] + before[four])
     assert torch.equal(embeddings[[a, b, four]], before[[a, b, four]])
+
+
+def test_who_was_told_the_best_response_names_it_and_is_never_wrong(world):
+    random, rows = Random(4), list(world.items(4, 2_000))
+    told = right = 0
+    for row in rows:
+        shown = world.demonstration(random, row, told=0.1)
+        (said,), (asked,) = shown["completion"], shown["prompt"]
+        text, _, number = asked["content"].partition("\n\nThe best response is: Response ")
+        if number:
+            responses = text.split("]\n")
+            assert responses[2 * int(number) - 1].startswith(row["responses"][row["best"]])
+            scores = [int(score) for score in said["content"].partition("{")[2].strip("}").split(", ")]
+            right += scores.index(max(scores)) + 1 == int(number) and scores.count(max(scores)) == 1
+            told += 1
+    assert 0.08 < told / len(rows) < 0.12
+    assert right == told

@@ -5,7 +5,7 @@
 
 They go on from the same cold start and its same samples; a stage that is left out takes its steps with it, the others
 have as many (arXiv 2504.02495, table 4, and the KL penalty of its section 3.2). `ablations.json` has all figures.
-Hinted sampling is no part of the miniature, whose judge has never seen a hint.
+Hinted sampling is a part of it only where the judge has seen hints (`told` in hinted.yaml).
 """
 
 from __future__ import annotations
@@ -39,6 +39,10 @@ class Ablated(Miniature):
         """All judgements that can be read are learnt."""
         return self.relearnt("all", rejection=False)
 
+    def no_hint(self) -> Path:
+        """Only judgements that were not told the best response are learnt."""
+        return self.relearnt("unhinted", hinted=False)
+
     def no_principles(self) -> Path:
         """The principles are taken out of what is kept."""
         return self.relearnt("plain", principles=False)
@@ -53,9 +57,11 @@ class Ablated(Miniature):
 
 
 FULL = "the whole method"
+HINT = "without hinted sampling"
 JUDGES: dict[str, Callable[[Ablated], Path]] = {
     FULL: Miniature.grpo,
     "without rejection": Ablated.no_rejection,
+    HINT: Ablated.no_hint,
     "without principles": Ablated.no_principles,
     "without rejective fine-tuning": Ablated.no_tuning,
     "without KL penalty": Ablated.no_penalty,
@@ -66,7 +72,7 @@ JUDGES: dict[str, Callable[[Ablated], Path]] = {
 def figures(small: Ablated) -> dict[str, Any]:
     """Each judge's accuracy, and its difference from the whole method, paired."""
     ks = (1, small.args.k)
-    models = {name: make(small) for name, make in JUDGES.items()}
+    models = {name: make(small) for name, make in JUDGES.items() if name != HINT or small.args.told}
     found = {name: credits_of(small.judged(model.name, model), ks) for name, model in models.items()}
     whole = found[FULL][1]
     items = sorted(whole["sum", 1])

@@ -34,6 +34,7 @@ class Arguments:
         width, layers: of the Llama.
         operations: that an item asks for, at most.
         demonstrations: of the teacher.
+        told: in how many of them it is told the best response; with any, sampling is hinted too.
         cold_steps, rft_steps, grpo_steps, meta_steps: of training.
         sample_items, grpo_items, meta_items, test_items: different items each.
         k: samples of each test item; the meta RM lets half of them vote.
@@ -46,6 +47,7 @@ class Arguments:
     layers: int = 2
     operations: int = 2
     demonstrations: int = 32_000
+    told: float = 0.0
     cold_steps: int = 1_800
     rft_steps: int = 200
     grpo_steps: int = 15
@@ -98,7 +100,7 @@ def world(args: Arguments, out: Path) -> None:
         seen |= {row["id"] for row in rows}
         write(out / "items" / f"{name}.jsonl", rows)
     shown = items(4 * args.seed + 1_000_003, args.demonstrations, seen, args.operations)
-    write(out / "items" / "demonstrations.jsonl", (demonstration(random, row) for row in shown))
+    write(out / "items" / "demonstrations.jsonl", (demonstration(random, row, args.told) for row in shown))
 
 
 def recipe(name: str, **keys: Any) -> None:
@@ -147,7 +149,7 @@ class Miniature:
     def learnable(self, name: str, **keys: Any) -> Path:
         """Judgements of the cold start to learn from."""
         given = {"rows": self.rows("sample"), "model": self.cold(), "out": self.at(name), "seed": self.args.seed}
-        given |= {"temperature": self.args.temperature, "template": TEMPLATE} | keys
+        given |= {"temperature": self.args.temperature, "template": TEMPLATE, "hinted": self.args.told > 0} | keys
         return once(self.at(name), lambda: recipe("sample", **given)) / "dataset"
 
     def kept(self) -> Path:

@@ -12,7 +12,8 @@ The principle names the operations, the critique does them one after the other a
 and a score is 9 less 3 for each mark. `demonstration` is a careless teacher's: where the responses disagree it
 sometimes believes one of them instead of working the digit out, and mostly where that one forgot the second operation.
 So it is right three times in five; some items it gets wrong most of the time, which no vote can mend; and its text
-shows what it only believed, by a question mark: that is what a meta RM can learn.
+shows what it only believed, by a question mark: that is what a meta RM can learn. Told the best response, it believes
+no other: from such demonstrations a judge learns to take a hint.
 """
 
 from __future__ import annotations
@@ -22,9 +23,10 @@ from itertools import product
 from random import Random
 from typing import Any
 
+from modeling_grm.data.spct import HINT, hinted
 from modeling_grm.prompts_grm import render
 from modeling_grm.toys import byte_tokenizer
-from modeling_grm.types_grm import Request
+from modeling_grm.types_grm import Prompt, Request
 
 TEMPLATE = "{conversation}\n{responses}"
 PLACES = "abcd"  # each digit's place is written beside it, and both are one token: a small model finds it at once
@@ -42,6 +44,7 @@ PHRASES = (
     *(f"\nResponse {i}: " for i in range(1, 4)),
     "Specific Criteria: ", " (100%)\nAnalysis: ", "\nScores: \\boxed{", ", ", ": ", *SIMPLE,
     *(f"{place}{sign}" for place in PLACES for sign in SIGNS),
+    f"\n\n{HINT.format(j='')}",
     "Please score the responses.\n\n#### Conversation Context ####\n", "\n#### Responses to be Scored ####\n",
 )  # fmt: skip
 """What is one token of its own; the last two are the meta RM's prompt."""
@@ -157,13 +160,21 @@ def _believed(random: Random, before: int, right: int, seen: tuple[int, ...]) ->
     return random.choice(seen) if len(set(seen)) > 1 and random.random() < SLIP else None
 
 
-def demonstration(random: Random, row: dict[str, Any]) -> dict[str, Any]:
-    """A row for the cold start: `prompt` and `completion` as chat messages."""
+def demonstration(random: Random, row: dict[str, Any], told: float = 0.0) -> dict[str, Any]:
+    """A row for the cold start: `prompt` and `completion` as chat messages.
+
+    Args:
+        random: where its choices come from.
+        row: an item.
+        told: how often the prompt names the best response, as hinted sampling does.
+    """
     order = random.sample(range(len(row["responses"])), len(row["responses"]))
     request = Request(row["conversation"], row["responses"])
-    text = judgement(row, careless(random, row), order)
+    prompt = Prompt(render(request, order, TEMPLATE), tuple(order), seed=0)
+    named = bool(told) and random.random() < told
+    text = judgement(row, row["meta"]["steps"] if named else careless(random, row), order)
     return {
-        "prompt": list(render(request, order, TEMPLATE)),
+        "prompt": list((hinted(prompt, row["best"]) if named else prompt).messages),
         "completion": [{"role": "assistant", "content": text}],
         "source": row["source"],
         "licence": row["licence"],
