@@ -15,18 +15,31 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from . import __version__
 from .baselines import answers_of, make
 from .baselines import judge as judge_baseline
 from .benchmarks import BENCHMARKS
 from .benchmarks.base import Item, Loaded
+from .configuration_grm import GRMConfig
 from .console import ERR, progress
-from .first_reading_grm import SELF
-from .loading import load_rater
-from .rating import chosen_rater, rate_store, rater_name, raters
-from .reports import Ballot, answered, benchmark_report, judge_of, load_stored, note_refusal, run_report
+from .first_reading_grm import SELF, FirstReading, judged_by
+from .loading import check_meta, load_rater, self_reading
+from .rating import Part, chosen_rater, rate_store, rater_name, raters, todo
+from .reports import (
+    Ballot,
+    answered,
+    benchmark_report,
+    chosen_settings,
+    judge_of,
+    load_stored,
+    note_refusal,
+    run_report,
+)
 from .storing import open_store
 from .trajectories import Store
+from .trajectories.shards import STORE_FILE, load_about
 from .types_grm import InvalidInput, Request
 from .voting_grm import item_hash
 
@@ -120,35 +133,104 @@ def judge_all(
     return k, kept.settings.digest
 
 
-def own_meta(pipe: Any, given: Mapping[str, Any], rule: str | None, text: bool | None) -> str | None:
-    """The meta RM that the checkpoint itself names, where this rule has a use for it, as in a call of its pipeline.
+def guide_of(
+    pipe: Any, config: GRMConfig, meta_model: str | None = None, texts: bool = True
+) -> str | FirstReading | None:
+    """The meta RM that guides the vote: the one asked for, else the checkpoint's own, as in a call of its pipeline.
+
+    Args:
+        pipe: the judge.
+        config: of the call.
+        meta_model: asked for.
+        texts: whether the store keeps them.
+
+    Returns:
+        Its name; a judge that is loaded here and reads for itself is ready, and needs no second model.
 
     Raises:
-        InvalidInput: it reads texts, and none are kept.
+        InvalidInput: it cannot rate, or reads texts and none are kept; nothing has been judged then.
     """
-    own: str | None = pipe.own_meta(pipe.configuration(**given, rule=rule))
-    if own not in (None, SELF) and text is False:
+    asked = meta_model or pipe.own_meta(config)
+    if asked is None:
+        return None
+    if meta_model is None:
+        ERR.print(f"meta RM: {asked}, which the judge names; --rule sum does without", markup=False)
+    if asked == SELF and isinstance(pipe.model, torch.nn.Module):
+        return self_reading(pipe)
+    check_meta(asked, pipe.name)
+    if not texts and asked != SELF and judged_by(asked) is None:
         raise InvalidInput(
-            f"meta_rm: the judge names {own!r}, which reads the judgements' texts; leave out --no-text, or give "
+            f"meta_model: {asked!r} reads the judgements' texts, and none are kept; leave out --no-text, or give "
             "--rule sum for a vote without it"
         )
-    return own
+    return str(asked)
+
+
+def judged(
+    loaded: Mapping[str, Loaded],
+    pipe: Any,
+    given: Mapping[str, Any],
+    folder: Path,
+    backend: str,
+    ballot: Ballot,
+    meta_model: str | None = None,
+    text: bool | None = None,
+    mix: bool = False,
+) -> tuple[Ballot, str, str | FirstReading | None]:
+    """`judge_all`, where what the vote leaves open is the checkpoint's, as in a call of its pipeline.
+
+    Returns:
+        The ballot, the digest of the settings, and the meta RM that has still to rate (`guide_of`).
+    """
+    asked = {name: getattr(ballot, name) for name in ("rule", "k_meta") if getattr(ballot, name) is not None}
+    config = pipe.configuration(**given, **asked)
+    guide = guide_of(pipe, config, meta_model, keeps_texts(folder, text))
+    k, settings = judge_all(loaded, pipe, given, folder, backend, text, mix)
+    rule = config.rule or ("meta_topk" if guide else None)
+    return replace(ballot, k=k, rule=rule, k_meta=config.k_meta), settings, guide
+
+
+def keeps_texts(folder: Path, text: bool | None) -> bool:
+    """Whether the store of a run keeps texts: as it was begun, else as asked for."""
+    return bool(load_about(folder)["text"]) if (folder / STORE_FILE).is_file() else text is not False
 
 
 def rated(
-    loaded: Mapping[str, Loaded], folder: Path, meta_model: str, judge: str | None, dtype: str | None = None
+    loaded: Mapping[str, Loaded],
+    folder: Path,
+    settings: str,
+    guide: str | FirstReading,
+    judge: str | None = None,
+    dtype: str | None = None,
 ) -> str:
-    """Rate what has no rating yet; "self" is the judge's own, which needs no texts in the store.
+    """Let a meta RM rate what the run has judged; one that reads for itself needs no texts in the store.
 
     Returns:
         The name under which the ratings stand.
     """
-    meta = load_rater(meta_model, judge=judge, dtype=dtype)
-    items = (item for found in loaded.values() for item in found.items)
-    name, requests = rater_name(meta), {item_hash(item.request): item.request for item in items}
-    counts = rate_store(folder, meta, name, requests=requests)
+    meta = load_rater(guide, judge=judge, dtype=dtype) if isinstance(guide, str) else guide
+    requests, name = _requests(loaded), rater_name(meta)
+    counts = rate_store(folder, meta, name, requests=requests, part=Part(settings, requests))
     ERR.print(f"{name}: {counts['rated']} rated, {counts['unrated']} not, {counts['there']} were there", markup=False)
     return name
+
+
+def rated_by(
+    loaded: Mapping[str, Loaded], folder: Path, settings: str | None, meta_model: str | None
+) -> tuple[str | None, bool]:
+    """(whose ratings a store is read with, whether they guide the vote where no rule is named).
+
+    They do where that meta RM was asked for, or is the only one there and has rated all that is reported on.
+    """
+    there = raters(folder)
+    name = chosen_rater(folder, meta_model or (there[0] if len(there) == 1 else None))
+    part = Part(chosen_settings(folder, settings), _requests(loaded))
+    return name, bool(meta_model) or (name is not None and not todo(folder, name, part)[0])
+
+
+def _requests(loaded: Mapping[str, Loaded]) -> dict[str, Request]:
+    """What is judged, by its hash."""
+    return {item_hash(item.request): item.request for found in loaded.values() for item in found.items}
 
 
 def store_report(
@@ -156,26 +238,16 @@ def store_report(
     folder: Path,
     ballot: Ballot,
     settings: str | None = None,
-    meta_model: str | None = None,
+    rater: str | None = None,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """The report of a store.
-
-    Args:
-        loaded: items by benchmark.
-        folder: of the store.
-        ballot: k = 0 takes what every item has; no rule is the sum, of the best half where there are ratings.
-        settings: which, where the store holds several.
-        meta_model: whose ratings, by name or folder; the only ones if None.
-        seed: of the bootstrap.
+    """The report of a store; a ballot with k = 0 takes what every item has.
 
     Raises:
-        InvalidInput: see `chosen_rater`, `load_stored` and `answered`.
+        InvalidInput: see `load_stored` and `answered`.
     """
-    there = raters(folder)
-    rater = chosen_rater(folder, meta_model or (there[0] if len(there) == 1 else None))
     stored = load_stored(folder, settings, rater)
-    ballot = replace(ballot, k=ballot.k or stored.k, rule=ballot.rule or ("meta_topk" if rater else None))
+    ballot = ballot if ballot.k else replace(ballot, k=stored.k)
     parts = [
         benchmark_report(name, found, answered(found.items, stored, ballot), ballot, seed=seed)
         for name, found in loaded.items()

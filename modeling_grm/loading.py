@@ -34,8 +34,19 @@ ADAPTER_SETTINGS = "grm.json"  # where an adapter, which has no config.json, kee
 
 def adapter_base(name: str) -> str | None:
     """What a LoRA adapter stands on: its configuration and tokenizer are those of its base; None for no adapter."""
+    found = _adapter_config(name)
+    return None if found is None else str(found["base_model_name_or_path"])
+
+
+def adapter_task(name: str) -> str | None:
+    """What a LoRA adapter is for, in PEFT's words; None for no adapter, or one that does not say."""
+    found = _adapter_config(name)
+    return None if found is None else found.get("task_type")
+
+
+def _adapter_config(name: str) -> dict[str, Any] | None:
     found = None if (Path(name) / "config.json").is_file() else find_adapter_config_file(name)
-    return found and str(json.loads(Path(found).read_text(encoding="utf-8"))["base_model_name_or_path"])
+    return dict(json.loads(Path(found).read_text(encoding="utf-8"))) if found else None
 
 
 def _adapter_settings(name: str) -> dict[str, Any] | None:
@@ -155,7 +166,7 @@ def load(
     task: Any = "reward-scoring"
     made = ENGINES[backend](model, **options)
     if isinstance(settings.get("meta_model"), (str, Path)):
-        _check_meta(str(settings["meta_model"]), made["model"], settings.get("template"))
+        check_meta(str(settings["meta_model"]), made["model"], settings.get("template"))
     adapter = model if model and backend == "transformers" and adapter_base(model) else None
     own = _adapter_settings(adapter) if adapter else None
     with warnings.catch_warnings():
@@ -163,16 +174,29 @@ def load(
             warnings.filterwarnings("ignore", message=ADAPTER_ASKED)
         pipe = pipeline(task, pipeline_class=RewardScoringPipeline, **made, **settings)
     pipe.grm = settings_of(str(model), own) if own is not None else pipe.grm
-    if adapter:
-        pipe.model.name_or_path = adapter  # transformers names the base, whose judgements these are not
+    pipe.adapter = adapter
     return pipe
 
 
-def _check_meta(asked: str, judge: Any, template: str | None) -> None:
-    """Refuse a meta RM before any weights are read; "self" of an engine is refused by the pipeline itself."""
+def check_meta(asked: str, judge: Any, template: str | None = None) -> None:
+    """Refuse a meta RM before any weights are read.
+
+    Args:
+        asked: by name; "self" is the judge.
+        judge: its name; an engine, whose "self" the pipeline itself refuses, is not looked at.
+        template: of the call; the judge's own if None.
+
+    Raises:
+        InvalidInput: there is no such model, or it cannot rate.
+    """
     if asked == SELF:
         if isinstance(judge, str):
-            own = settings_of(judge, getattr(configured(judge)[1], "grm", None))
+            try:
+                own = settings_of(judge, getattr(configured(judge)[1], "grm", None))
+            except (OSError, ValueError, KeyError) as error:
+                raise InvalidInput(
+                    f'meta_model: "self" reads the judge, and {judge!r} cannot be loaded; name a checkpoint ({error})'
+                ) from error
             check_closing(template or own.template, "meta_model")
     elif (read := judged_by(asked)) is not None:
         check_closing(read, "meta_model")
@@ -205,18 +229,28 @@ def load_rater(
     """
     read = (judge or str(embedded_judge())) if name == SELF else name
     if _adapts_a_judge(read):
-        pipe = load(read, dtype=dtype)
-        return FirstReading(pipe.model, pipe.tokenizer, pipe.grm.template)
+        return self_reading(load(read, dtype=dtype))
     if name != SELF and judged_by(name) is None:
         return load_meta(name, dtype=dtype, batch_size=batch_size)
     _quiet()
     return FirstReading.from_pretrained(read, device=_device(), dtype=_dtype(dtype))
 
 
+def self_reading(pipe: Any) -> FirstReading:
+    """The first reading of a judge that is loaded already, in its own template.
+
+    Raises:
+        InvalidInput: see `FirstReading`.
+    """
+    reading = FirstReading(pipe.model, pipe.tokenizer, pipe.grm.template)
+    reading.judge = pipe.name
+    return reading
+
+
 def _adapts_a_judge(name: str) -> bool:
-    """Whether it is a judge's adapter; what is no checkpoint is none."""
-    with suppress(OSError, ValueError):
-        return _adapter_settings(name) is not None
+    """Whether it is an adapter of a judge, with settings of its own or its base's; what is no checkpoint is none."""
+    with suppress(OSError, ValueError, KeyError):
+        return adapter_task(name) == "CAUSAL_LM" and getattr(configured(name)[1], "grm", None) is not None
     return False
 
 

@@ -139,6 +139,7 @@ class RewardScoringPipeline(Pipeline):
     _load_video_processor = False  # type: ignore[assignment]
     _load_feature_extractor = False  # type: ignore[assignment]
     _load_tokenizer = None  # an engine object brings its own, or has none
+    adapter: str | None = None  # the LoRA adapter that `loading.load` put on the model, whose own name is its base's
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -152,6 +153,11 @@ class RewardScoringPipeline(Pipeline):
             self._rate(config, self._forward_params)
         if not self._counts_elsewhere:
             check_tokenizer(self.tokenizer)  # refuses one without a chat template
+
+    @property
+    def name(self) -> str:
+        """Who judges: the adapter where there is one, else the model."""
+        return self.adapter or str(getattr(self.model, "name_or_path", ""))
 
     def _warn_of_an_adapter(self) -> None:
         """`pipeline()` loads an adapter onto its base, and knows nothing of the settings beside it."""
@@ -330,5 +336,4 @@ class RewardScoringPipeline(Pipeline):
         self, result: RewardResult, return_samples: bool = False
     ) -> dict[str, Any]:
         """A result as plain JSON types, with the judge's name."""
-        named = {"model": getattr(self.model, "name_or_path", ""), "base": self.grm.base}
-        return result.to_dict(samples=return_samples) | named
+        return result.to_dict(samples=return_samples) | {"model": self.name, "base": self.grm.base}

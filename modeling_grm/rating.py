@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -30,6 +30,17 @@ FLUSH_SECONDS = 60  # what a kill can lose
 
 Requests = Mapping[str, Request]
 """By their hash (`voting_grm.item_hash`): what a store without texts was made of."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some of a store's samples: those of one set of settings, by its digest, on some items, by their hashes."""
+
+    settings: str
+    items: Collection[str]
+
+    def __contains__(self, sample: Mapping[str, Any]) -> bool:
+        return sample["settings"] == self.settings and sample["item"] in self.items
 
 
 def request_of(row: Mapping[str, Any], requests: Requests | None = None) -> Request:
@@ -65,12 +76,12 @@ def rater_name(meta_model: Any) -> str:
 
 
 def _named(name: str, own: bool) -> str:
-    from .storing import commit_of
-    from .trajectories import content_hash
+    from .storing import named
 
-    if Path(name).is_dir():
-        return f"{SELF if own else Path(name).name}@{content_hash(name)}"
-    return "@".join(filter(None, (SELF if own else None, name, commit_of(name))))
+    full = named(name)
+    if not own:
+        return full
+    return f"{SELF}@{full.rpartition('@')[2]}" if Path(name).is_dir() else f"{SELF}@{full}"
 
 
 def raters(folder: Path) -> list[str]:
@@ -102,16 +113,16 @@ def chosen_rater(folder: Path, asked: str | None) -> str | None:
     return found[0]
 
 
-def todo(folder: Path, rater: str) -> tuple[list[str], int]:
-    """(keys that this meta RM has still to rate, how many it has rated)."""
+def todo(folder: Path, rater: str, part: Part | None = None) -> tuple[list[str], int]:
+    """(keys that this meta RM has still to rate, how many it has rated), of a part of a store or of all."""
     from .trajectories import read
 
     known = [rater] if rater in raters(folder) else []
-    columns = ["key", "outcome", *("meta_model" for _ in known)]
+    columns = ["key", "outcome", "item", "settings", *("meta_model" for _ in known)]
     keys, there = [], 0
     for batch in read(folder, columns, meta_model=rater):
         for row in batch.to_pylist():
-            if row["outcome"] != Outcome.OK.value:
+            if row["outcome"] != Outcome.OK.value or (part is not None and row not in part):
                 continue
             if row.get("meta_model") is None:
                 keys.append(row["key"])
@@ -120,7 +131,7 @@ def todo(folder: Path, rater: str) -> tuple[list[str], int]:
     return keys, there
 
 
-def check_template(folder: Path, read: str | None) -> None:
+def check_template(folder: Path, read: str | None, settings: str | None = None) -> None:
     """Refuse a judge's own reading (`read` is its template) of judgements that were asked for with other prompts.
 
     Raises:
@@ -128,7 +139,7 @@ def check_template(folder: Path, read: str | None) -> None:
     """
     from .trajectories import settings_in
 
-    asked = {settings["template"] for settings in settings_in(folder).values()}
+    asked = {used["template"] for digest, used in settings_in(folder).items() if settings in (None, digest)}
     if read is not None and asked != {find_template(read).name}:
         raise InvalidInput(
             f"meta_model: it reads {read[:60]}, and the judgements were asked for with {', '.join(sorted(asked))}; "
@@ -160,12 +171,18 @@ def _rated(rows: Sequence[Mapping[str, Any]], rate: Any, requests: Requests | No
 
 
 def rate_store(
-    folder: Path, rate: Any, rater: str, limit: int | None = None, requests: Requests | None = None
+    folder: Path,
+    rate: Any,
+    rater: str,
+    limit: int | None = None,
+    requests: Requests | None = None,
+    part: Part | None = None,
 ) -> dict[str, int]:
     """Rate what has no rating by this meta RM yet, and write it down as it goes.
 
     Args:
         requests: of a store without texts, for a meta RM that reads no judgement's text (`meta_model="self"`).
+        part: the samples to rate; all of them if None.
 
     Returns:
         `rated`, `unrated` (None: it said why in its log) and `there` (from an earlier run).
@@ -181,8 +198,8 @@ def rate_store(
     reads_requests_alone = requests is not None and getattr(rate, "judge", None) is not None
     if not reads_requests_alone and not load_about(folder)["text"]:
         raise InvalidInput(f"{folder}: keeps no texts, which a meta RM reads; score into a store with --text")
-    check_template(folder, getattr(rate, "template", None))
-    keys, there = todo(folder, rater)
+    check_template(folder, getattr(rate, "template", None), None if part is None else part.settings)
+    keys, there = todo(folder, rater, part)
     counts = {"rated": 0, "unrated": 0, "there": there}
     pending: dict[str, float | None] = {}
     flushed = started = time.monotonic()

@@ -30,7 +30,7 @@ def open_store(
     """The store of a run with this pipeline and these call settings, ready to be written.
 
     A checkpoint in a folder is named after the folder and its files' content, a model of the Hub after its commit; an
-    adapter as itself, not as its base.
+    adapter beside its base.
 
     Raises:
         InvalidInput: see `Store`.
@@ -40,11 +40,19 @@ def open_store(
     run = Settings.of(
         pipe.configuration(**settings),
         model=Path(name).name if local else name,
-        revision=content_hash(name) if local else commit_of(name),
+        revision=content_hash(name) if local else getattr(pipe.model.config, "_commit_hash", None),
+        adapter=pipe.adapter and named(pipe.adapter),
         backend=backend,
         seed=int(settings.get("seed") or 0),
     )
     return Store(folder, run, text=text, mix=mix, backend_version=_version(backend, pipe))
+
+
+def named(checkpoint: str) -> str:
+    """`folder@hash` of its content, or `org/name@commit` of the Hub."""
+    if Path(checkpoint).is_dir():
+        return f"{Path(checkpoint).name}@{content_hash(checkpoint)}"
+    return "@".join(filter(None, (checkpoint, commit_of(checkpoint))))
 
 
 def commit_of(name: str) -> str | None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from benched import EACH, GOOD, SUBSETS, Counting, verdict, write_llmbar
 from shell import Grm
-from tiny_judge import save_tiny
+from tiny_judge import byte_tokenizer, random_llama, save_tiny
 from transformers import pipeline
 
 from modeling_grm import baselines, bench, cli, judging, plots
@@ -247,6 +247,7 @@ class Trusting:
 def test_a_meta_rm_guides_the_vote(
     asked: list[str | Path], grm: Grm, judge: Counting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(judging, "check_meta", lambda *_: None)
     monkeypatch.setattr(judging, "load_rater", lambda *_, **__: Trusting())
     code, out, _ = grm(*asked, "--meta-model", "org/meta", "--json")
     assert code == 0
@@ -269,10 +270,14 @@ def test_the_checkpoints_own_meta_rm_guides_the_vote_as_in_the_pipeline(
 ) -> None:
     use(monkeypatch, judge, meta_rm="org/meta")
     loaded: list[str] = []
+    code, _, said = grm(*asked)
+    assert (code != 0, judge.asked) == (True, 0)
+    assert "meta_model: 'org/meta' cannot be loaded" in said, "before anything is judged"
+    monkeypatch.setattr(judging, "check_meta", lambda *_: None)
     monkeypatch.setattr(judging, "load_rater", lambda name, **_: loaded.append(name) or Trusting())
     code, _, said = grm(*asked, "--no-text")
     assert (code != 0, judge.asked) == (True, 0)
-    assert "meta_rm: the judge names 'org/meta', which reads the judgements' texts" in said
+    assert "meta_model: 'org/meta' reads the judgements' texts, and none are kept" in said
     plain = json.loads(grm(*asked, "--rule", "sum", "--json")[1])
     assert (loaded, plain["benchmarks"]["llmbar"]["vote"]["rule"]) == ([], "sum")
     code, out, _ = grm(*asked, "--json")
@@ -283,17 +288,75 @@ def test_the_checkpoints_own_meta_rm_guides_the_vote_as_in_the_pipeline(
     assert grm(*asked, "--from-store", "--json")[1] == out
 
 
+def test_the_votes_rule_is_the_checkpoints_where_none_is_given(
+    asked: list[str | Path], grm: Grm, judge: Counting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(judging, "check_meta", lambda *_: None)
+    monkeypatch.setattr(judging, "load_rater", lambda *_, **__: Trusting())
+    use(monkeypatch, judge, meta_rm="org/meta", rule="meta_soft", k_meta=3)
+    vote = json.loads(grm(*asked, "--json")[1])["benchmarks"]["llmbar"]["vote"]
+    assert (vote["rule"], vote["k_meta"]) == ("meta_soft", 3)
+
+
+def test_ratings_of_a_part_of_the_items_guide_no_vote(
+    asked: list[str | Path], grm: Grm, judge: Counting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(judging, "check_meta", lambda *_: None)
+    monkeypatch.setattr(judging, "load_rater", lambda *_, **__: Trusting())
+    assert grm(*asked, "--limit", "10", "--meta-model", "org/meta")[0] == 0
+    for more in ([], ["--from-store"]):
+        found = json.loads(grm(*asked, *more, "--json")[1])["benchmarks"]["llmbar"]
+        assert (found["vote"]["rule"], found["rows"]["items"]) == ("sum", ITEMS)
+        assert found["ours"]["coverage"]["value"] == 1
+    part = json.loads(grm(*asked, "--limit", "10", "--from-store", "--json")[1])["benchmarks"]["llmbar"]
+    assert part["vote"]["rule"] == "meta_topk"
+
+
+SELF_RATING = {"template": "compact-closed", "meta_rm": "self"}
+
+
+def tiny_asked(data: Path, tmp_path: Path, limit: int) -> list[str | Path]:
+    """A real (random) judge, whose checkpoint says that it reads for itself."""
+    judge = tmp_path / "judge"
+    judge = judge if judge.is_dir() else save_tiny(judge, SELF_RATING)
+    rows = ["bench", "llmbar", "--data", data, "--limit", str(limit), "--out", tmp_path / "report", "--no-plots"]
+    return [*rows, "--model", judge, "--dtype", "float32", "--k", "2", "--max-new-tokens", "64", "--no-text", "--json"]
+
+
+def test_a_run_rates_its_own_items_alone(data: Path, tmp_path: Path, grm: Grm) -> None:
+    assert grm(*tiny_asked(data, tmp_path, 12), "--rule", "sum")[0] == 0
+    code, out, said = grm(*tiny_asked(data, tmp_path, 4))
+    assert code == 0, said
+    assert json.loads(out)["benchmarks"]["llmbar"]["vote"]["rule"] == "meta_topk"
+    part, whole = (tiny_asked(data, tmp_path, limit) for limit in (4, 12))
+    rules = [json.loads(grm(*_stored(one))[1])["benchmarks"]["llmbar"]["vote"]["rule"] for one in (part, whole)]
+    assert rules == ["meta_topk", "sum"]
+
+
+def _stored(asked: list[str | Path]) -> list[str | Path]:
+    """The same report without the model."""
+    return [*(word for word in asked if word != "--no-text"), "--from-store"]
+
+
+def test_a_run_without_a_readable_judgement_is_a_report_too(data: Path, tmp_path: Path, grm: Grm) -> None:
+    judge, tokenizer = tmp_path / "judge", byte_tokenizer(lines=())
+    mute = random_llama(len(tokenizer), 4096)
+    mute.config.grm = SELF_RATING
+    for part in (mute, tokenizer):
+        part.save_pretrained(judge)
+    code, out, said = grm(*tiny_asked(data, tmp_path, 4))
+    assert code == 0, said
+    assert json.loads(out)["benchmarks"]["llmbar"]["ours"]["coverage"]["value"] == 0
+
+
 def test_a_judge_that_reads_for_itself_needs_no_texts(data: Path, tmp_path: Path, grm: Grm) -> None:
-    """A real (random) judge, whose checkpoint says so."""
-    judge = save_tiny(tmp_path / "judge", {"template": "compact-closed", "meta_rm": "self"})
-    asked = ["bench", "llmbar", "--data", data, "--model", judge, "--k", "2", "--limit", "4", "--max-new-tokens", "64",
-             "--dtype", "float32", "--out", tmp_path / "report", "--no-plots", "--no-text"]  # fmt: skip
-    code, out, said = grm(*asked, "--json")
+    code, out, said = grm(*tiny_asked(data, tmp_path, 4))
     assert code == 0, said
     found = json.loads(out)
     assert found["judge"]["meta_model"].startswith("self@sha256:")
     assert found["benchmarks"]["llmbar"]["vote"]["rule"] == "meta_topk"
-    assert grm(*asked, "--meta-model", "self", "--json")[1] == out
+    assert "which the judge names; --rule sum does without" in said
+    assert grm(*tiny_asked(data, tmp_path, 4), "--meta-model", "self")[1] == out
 
 
 def test_a_heuristic_is_a_judge_too(asked: list[str | Path], no_judge: None, grm: Grm) -> None:

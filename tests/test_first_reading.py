@@ -214,8 +214,10 @@ def test_an_adapter_reads_as_itself_and_not_as_its_base(tmp_path: Path) -> None:
     assert (result["model"], result["meta"]["model"]) == (name, "self")
 
 
-def test_an_adapter_without_settings_reads_nothing(tmp_path: Path) -> None:
-    tiny_adapter(tmp_path / "judge", save_tiny(tmp_path / "base", {"template": TEMPLATE}), "CAUSAL_LM", 0)
+def test_an_adapter_without_settings_reads_by_its_bases_or_not_at_all(tmp_path: Path) -> None:
+    tiny_adapter(tmp_path / "tuned", save_tiny(tmp_path / "known", {"template": TEMPLATE}), "CAUSAL_LM", 0)
+    assert load_rater(str(tmp_path / "tuned"), dtype="float32").template == TEMPLATE
+    tiny_adapter(tmp_path / "judge", save_tiny(tmp_path / "base"), "CAUSAL_LM", 0)
     with pytest.raises(InvalidInput, match=r"meta_model: .* is no judge's whole checkpoint, .* merge an adapter"):
         load_rater("self", judge=str(tmp_path / "judge"))
     with pytest.raises(InvalidInput, match="is an adapter for CAUSAL_LM, no sequence classifier's"):

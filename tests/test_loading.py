@@ -15,6 +15,7 @@ from transformers import pipeline
 from modeling_grm.loading import describe, load
 from modeling_grm.pipeline_grm import ADAPTER_ASKED
 from modeling_grm.storing import open_store
+from modeling_grm.trajectories import content_hash
 from modeling_grm.types_grm import InvalidInput
 
 ASKED = ("w1 w2", ["w3", "w4 w5"])
@@ -60,8 +61,11 @@ def test_what_an_adapter_judged_is_not_its_bases(checkpoint: Path, tmp_path: Pat
         pipe = load(str(tmp_path / name))
         with open_store(tmp_path / f"store-{len(settings)}", pipe, {"k": 1}, "transformers") as store:
             settings.append(store.settings)
-    assert [made.model for made in settings] == ["judge-0", "judge-1", checkpoint.name]
-    assert len({made.digest for made in settings}) == len({made.revision for made in settings}) == 3
+    assert {(made.model, made.revision) for made in settings} == {(checkpoint.name, content_hash(checkpoint))}
+    folders = [tmp_path / name for name in ("judge-0", "judge-1")]
+    assert [made.adapter for made in settings] == [*(f"{one.name}@{content_hash(one)}" for one in folders), None]
+    assert len({made.digest for made in settings}) == 3
+    assert load(str(folders[0]))(*ASKED, **SETTINGS)["model"] == str(folders[0])
 
 
 def test_a_bare_pipeline_warns_that_it_does_not_know_an_adapters_template(tmp_path: Path) -> None:

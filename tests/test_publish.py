@@ -189,6 +189,12 @@ def test_a_benchmarks_report_becomes_entries_of_the_models_page(judge: Path, out
     found, entries = measured(report)
     assert entries == {}
     assert found.figures[0].name == "llmbar (partial): mean of subsets"
+    guided = bench_report(partial=False)
+    guided["judge"]["meta_model"], guided["benchmarks"]["llmbar"]["vote"]["rule"] = "self@abc", "meta_topk"
+    report.write_text(json.dumps(guided))
+    assert (found.how["rule"], "meta_model" in found.how) == ("sum", False)
+    how = measured(report)[0].how
+    assert (how["rule"], how["meta_model"]) == ("meta_topk", "self@abc")
 
 
 @pytest.mark.parametrize(("text", "said"), [(None, "cannot be read"), ("{", "cannot be read"), ("{}", "no figure")])

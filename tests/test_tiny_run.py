@@ -68,7 +68,9 @@ def test_every_stage_runs_and_the_vote_beats_one_sample(tmp_path: Path) -> None:
     free, kept_near = (tmp_path / "tiny" / name / "model.safetensors" for name in ("grpo-free", "grpo"))
     assert free.read_bytes() != kept_near.read_bytes()
     assert f"{found['items']} unseen items" in ablated.stdout
-    sizes = {name: len(rows_of(tmp_path / "tiny" / name)) for name in ("kept", "kept-all", "kept-unhinted", "kept-plain")}
+    sizes = {
+        name: len(rows_of(tmp_path / "tiny" / name)) for name in ("kept", "kept-all", "kept-unhinted", "kept-plain")
+    }
     assert sizes["kept-all"] > sizes["kept"] == sizes["kept-plain"] > sizes["kept-unhinted"]
     said = [row["completion"][0]["content"] for row in rows_of(tmp_path / "tiny" / "kept-plain")]
     assert all(text.startswith("Analysis: ") for text in said)

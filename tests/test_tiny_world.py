@@ -95,3 +95,9 @@ def test_who_was_told_the_best_response_names_it_and_is_never_wrong(world):
             told += 1
     assert 0.08 < told / len(rows) < 0.12
     assert right == told
+
+
+def test_a_hint_is_a_token_where_there_are_hints(world):
+    hint = "\n\nThe best response is: Response "
+    assert len(world.tokenizer(hints=True)(hint, add_special_tokens=False)["input_ids"]) == 1
+    assert len(world.tokenizer(hints=True)) == len(world.tokenizer()) + 1

@@ -48,8 +48,7 @@ class TokenProb:
         self.model: Any = pipe.model.eval()
         self.tokenizer = pipe.tokenizer
         self.context, self.slots = context_length(pipe.model), slots(pipe.tokenizer)
-        named = str(getattr(pipe.model, "name_or_path", ""))
-        self.about: dict[str, Any] = {"kind": "token-prob", "model": named, "settings": {"template": TEMPLATE}}
+        self.about: dict[str, Any] = {"kind": "token-prob", "model": pipe.name, "settings": {"template": TEMPLATE}}
 
     def __call__(self, items: Sequence[Item]) -> Iterator[Answer]:
         """One answer an item."""

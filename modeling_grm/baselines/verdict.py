@@ -51,7 +51,7 @@ class Verdict:
         sampled = {name: getattr(self.config, name) for name in SETTINGS}
         self.about: dict[str, Any] = {
             "kind": "verdict",
-            "model": str(getattr(pipe.model, "name_or_path", "")),
+            "model": pipe.name,
             "settings": {"template": TEMPLATE, **sampled, "k": self.k, "run_seed": self.seed},
         }
 

@@ -39,7 +39,9 @@ def _bench(path: Path) -> tuple[Measured, dict[str, str]]:
     report = read_report(path)
     judge = report["judge"]
     settings = judge.get("settings") or {}
-    how = {name: judge[name] for name in ("kind", "revision") if judge.get(name) is not None}
+    how = {name: judge[name] for name in ("kind", "revision", "meta_model") if judge.get(name) is not None}
+    rules = sorted({part["vote"]["rule"] for part in report["benchmarks"].values() if part["vote"]})
+    how |= {"rule": ", ".join(rules)} if rules else {}
     how |= {name: value for name, value in settings.items() if value is not None}
     how |= {"modeling-grm": report["modeling_grm"]}
     return Measured(tuple(_headlines(report["benchmarks"])), how), entry_files(report)

@@ -9,7 +9,7 @@ All of it comes from the items and the stored samples; nothing is typed by hand 
 
 from __future__ import annotations
 
-from .answers import Answers, Ballot, Stored, answered, load_stored, note_refusal, refusals
+from .answers import Answers, Ballot, Stored, answered, chosen_settings, load_stored, note_refusal, refusals
 from .entries import card_table, entry_files, eval_entries
 from .figures import HEURISTICS, benchmark_report, judge_of, run_report, sizes
 from .writing import read_report, write, write_pictures
@@ -22,6 +22,7 @@ __all__ = [
     "answered",
     "benchmark_report",
     "card_table",
+    "chosen_settings",
     "entry_files",
     "eval_entries",
     "judge_of",

@@ -102,7 +102,7 @@ def load_stored(folder: Path, settings: str | None = None, meta_model: str | Non
     Raises:
         InvalidInput: no store, no such settings, or several and none chosen.
     """
-    chosen = _chosen(folder, settings)
+    chosen = chosen_settings(folder, settings)
     samples: dict[str, list[Sample]] = {}
     versions: set[str] = set()
     for batch in read(folder, COLUMNS, meta_model=meta_model):
@@ -115,7 +115,12 @@ def load_stored(folder: Path, settings: str | None = None, meta_model: str | Non
     return Stored(settings_in(folder)[chosen], samples, refusals(folder), tuple(sorted(versions)), meta_model)
 
 
-def _chosen(folder: Path, settings: str | None) -> str:
+def chosen_settings(folder: Path, settings: str | None) -> str:
+    """The digest of the settings asked for, or of the only ones that a store has.
+
+    Raises:
+        InvalidInput: no store, no such settings, or several and none chosen.
+    """
     there = settings_in(folder)
     if settings is None and len(there) == 1:
         return next(iter(there))

@@ -65,7 +65,7 @@ def llama(args: Arguments, folder: Path) -> None:
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    words = tokenizer()
+    words = tokenizer(hints=args.told > 0)
     torch.manual_seed(args.seed)
     config = LlamaConfig(
         vocab_size=len(words),

@@ -44,15 +44,14 @@ PHRASES = (
     *(f"\nResponse {i}: " for i in range(1, 4)),
     "Specific Criteria: ", " (100%)\nAnalysis: ", "\nScores: \\boxed{", ", ", ": ", *SIMPLE,
     *(f"{place}{sign}" for place in PLACES for sign in SIGNS),
-    f"\n\n{HINT.format(j='')}",
     "Please score the responses.\n\n#### Conversation Context ####\n", "\n#### Responses to be Scored ####\n",
 )  # fmt: skip
 """What is one token of its own; the last two are the meta RM's prompt."""
 
 
-def tokenizer() -> Any:
-    """One token a digit, one for each phrase of the world."""
-    return byte_tokenizer(PHRASES)
+def tokenizer(hints: bool = False) -> Any:
+    """One token a digit, one for each phrase of the world; the hint's among them where there are any."""
+    return byte_tokenizer((*PHRASES, f"\n\n{HINT.format(j='')}") if hints else PHRASES)
 
 
 def compose(embeddings: Any, words: Any) -> None:
