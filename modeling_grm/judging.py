@@ -156,7 +156,7 @@ def guide_of(
     if meta_model is None:
         ERR.print(f"meta RM: {asked}, which the judge names; --rule sum does without", markup=False)
     if asked == SELF and isinstance(pipe.model, torch.nn.Module):
-        return self_reading(pipe)
+        return self_reading(pipe, config.template)
     check_meta(asked, pipe.name)
     if not texts and asked != SELF and judged_by(asked) is None:
         raise InvalidInput(

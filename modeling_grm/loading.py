@@ -229,20 +229,25 @@ def load_rater(
     """
     read = (judge or str(embedded_judge())) if name == SELF else name
     if _adapts_a_judge(read):
-        return self_reading(load(read, dtype=dtype))
+        pipe = load(read, dtype=dtype)
+        return self_reading(pipe, pipe.grm.template)
     if name != SELF and judged_by(name) is None:
         return load_meta(name, dtype=dtype, batch_size=batch_size)
     _quiet()
     return FirstReading.from_pretrained(read, device=_device(), dtype=_dtype(dtype))
 
 
-def self_reading(pipe: Any) -> FirstReading:
-    """The first reading of a judge that is loaded already, in its own template.
+def self_reading(pipe: Any, template: str) -> FirstReading:
+    """The first reading of a judge that is loaded already.
+
+    Args:
+        pipe: a pipeline whose model is a `torch.nn.Module`.
+        template: of the judgements.
 
     Raises:
         InvalidInput: see `FirstReading`.
     """
-    reading = FirstReading(pipe.model, pipe.tokenizer, pipe.grm.template)
+    reading = FirstReading(pipe.model, pipe.tokenizer, template)
     reading.judge = pipe.name
     return reading
 

@@ -338,6 +338,13 @@ def _stored(asked: list[str | Path]) -> list[str | Path]:
     return [*(word for word in asked if word != "--no-text"), "--from-store"]
 
 
+def test_a_judge_that_cannot_read_for_itself_is_refused_before_it_judges(data: Path, tmp_path: Path, grm: Grm) -> None:
+    code, _, said = grm(*tiny_asked(data, tmp_path, 4), "--meta-model", "self", "--template", "compact")
+    assert code != 0
+    assert "meta_model: compact does not close a response with its number" in said
+    assert not (tmp_path / "report").exists()
+
+
 def test_a_run_without_a_readable_judgement_is_a_report_too(data: Path, tmp_path: Path, grm: Grm) -> None:
     judge, tokenizer = tmp_path / "judge", byte_tokenizer(lines=())
     mute = random_llama(len(tokenizer), 4096)
