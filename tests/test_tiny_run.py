@@ -14,7 +14,7 @@ from pyarrow.parquet import read_table
 
 ROOT = Path(__file__).resolve().parents[1]
 MARGIN = 0.06
-"""Less than half of the least gain among 20 seeds (tests/benchmarks/tiny_seeds.py)."""
+"""Less than half of the least gain among 10 seeds (tests/benchmarks/tiny_seeds.py)."""
 STAGES = ["cold start", "cold start, trained on", "RFT", "RFT, trained on", "GRPO"]
 
 
