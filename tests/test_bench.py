@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from benched import EACH, GOOD, SUBSETS, Counting, verdict, write_llmbar
 from shell import Grm
+from tiny import tiny_adapter
 from tiny_judge import byte_tokenizer, random_llama, save_tiny
 from transformers import pipeline
 
@@ -19,6 +20,7 @@ from modeling_grm.benchmarks import load_items
 from modeling_grm.bootstrap import wilson
 from modeling_grm.pipeline_grm import RewardScoringPipeline
 from modeling_grm.reports import Ballot, answered, load_stored
+from modeling_grm.trajectories import content_hash
 from modeling_grm.types_grm import Completion, Critique, InvalidInput, Request
 
 ITEMS = EACH * len(SUBSETS)
@@ -343,6 +345,17 @@ def test_a_judge_that_cannot_read_for_itself_is_refused_before_it_judges(data: P
     assert code != 0
     assert "meta_model: compact does not close a response with its number" in said
     assert not (tmp_path / "report").exists()
+
+
+def test_an_adapters_report_names_it_and_it_reads_for_itself(data: Path, tmp_path: Path, grm: Grm) -> None:
+    tiny_adapter(tmp_path / "judge", save_tiny(tmp_path / "base"), "CAUSAL_LM", 0)
+    (tmp_path / "judge" / "grm.json").write_text(json.dumps(SELF_RATING))
+    code, out, said = grm(*tiny_asked(data, tmp_path, 4))
+    assert code == 0, said
+    who, folder = json.loads(out)["judge"], tmp_path / "judge"
+    assert (who["model"], who["revision"], who["settings"]["model"]) == ("judge", content_hash(folder), "base")
+    assert who["meta_model"] == f"self@{content_hash(folder)}"
+    assert grm(*_stored(tiny_asked(data, tmp_path, 4)))[1] == out
 
 
 def test_a_run_without_a_readable_judgement_is_a_report_too(data: Path, tmp_path: Path, grm: Grm) -> None:

@@ -59,11 +59,14 @@ def run_report(judge: Mapping[str, Any], parts: Sequence[Mapping[str, Any]], ver
 
 
 def judge_of(stored: Stored) -> dict[str, Any]:
-    """Who judged and how, from the store alone."""
+    """Who judged and how, from the store alone; an adapter by its own name, its base stands in the settings."""
+    model, revision = stored.settings["model"], stored.settings["revision"]
+    if adapter := stored.settings.get("adapter"):
+        model, _, revision = adapter.partition("@")
     return {
         "kind": "grm",
-        "model": stored.settings["model"],
-        "revision": stored.settings["revision"],
+        "model": model,
+        "revision": revision or None,
         "meta_model": stored.meta_model,
         "settings": dict(stored.settings),
         "engine": list(stored.versions),
