@@ -22,7 +22,7 @@ import typer
 
 from .configuration_grm import GRMConfig
 from .console import ERR, print_rows
-from .first_reading_grm import SELF, judged_by
+from .first_reading_grm import reads_texts
 from .loading import load
 from .options import Constrain, Dtype, MaxNewTokens, Model, Quorum, Temperature, Template, TopK, TopP
 from .rules_grm import find_rule
@@ -120,17 +120,15 @@ def bench(
     else:
         folder = store or out / STORE
         if from_store:
-            rater, guided = judging.rated_by(loaded, folder, settings, meta_model)
+            rater = judging.rater_in(folder, meta_model)
+            guided = meta_model or (rater and judging.all_rated(loaded, folder, settings, rater))
             ballot = replace(ballot, rule=rule or ("meta_topk" if guided else None))
         else:
             ballot, made_with, guide = judging.judged(
                 loaded, pipe(), given, folder, backend, ballot, meta_model, text, mix
             )
             settings = made_with
-            if guide:
-                rater = judging.rated(loaded, folder, made_with, guide, model, dtype)
-            else:
-                rater, _ = judging.rated_by(loaded, folder, made_with, None)
+            rater = judging.rated(loaded, folder, made_with, guide, model, dtype) if guide else judging.rater_in(folder)
         report = judging.store_report(loaded, folder, ballot, settings, rater, seed)
     _write(report, out, plots)
     _show(report, as_json)
@@ -169,17 +167,14 @@ def _check(
         "baseline: has no store; leave out --from-store and --meta-model": bool(
             baseline and (from_store or meta_model)
         ),
-        "meta_model: reads the judgements' texts; leave out --no-text": text is False and _reads_texts(meta_model),
+        "meta_model: reads the judgements' texts; leave out --no-text": bool(
+            text is False and meta_model and reads_texts(meta_model)
+        ),
         "text: a store that is only read stays as it is; leave it out": from_store and text is not None,
     }
     for said, applies in refused.items():
         if applies:
             raise InvalidInput(said)
-
-
-def _reads_texts(meta_model: str | None) -> bool:
-    """Whether it is a classifier of judgements; a judge that reads for itself needs the responses alone."""
-    return meta_model not in (None, SELF) and judged_by(str(meta_model)) is None
 
 
 def _loaded(names: Sequence[str], **how: Any) -> dict[str, Any]:

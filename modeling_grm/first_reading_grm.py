@@ -233,6 +233,11 @@ def judged_by(name: str | Path) -> str | None:
     return None if stored is None or made.endswith(CLASSIFIER) else GRMConfig.from_dict(stored).template
 
 
+def reads_texts(name: str) -> bool:
+    """Whether a meta RM, by name, reads what judgements say; a judge that reads for itself does not."""
+    return name != SELF and judged_by(name) is None
+
+
 def rater_of(asked: str | Path, model: Any, tokenizer: Any, template: str) -> Callable[..., Any]:
     """A meta RM by name, for a judge: "self" or its own name is the judge, another judge's name that one.
 

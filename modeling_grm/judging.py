@@ -24,7 +24,7 @@ from .benchmarks import BENCHMARKS
 from .benchmarks.base import Item, Loaded
 from .configuration_grm import GRMConfig
 from .console import ERR, progress
-from .first_reading_grm import SELF, FirstReading, judged_by
+from .first_reading_grm import SELF, FirstReading, reads_texts
 from .loading import check_meta, load_rater, self_reading
 from .rating import Part, chosen_rater, rate_store, rater_name, raters, todo
 from .reports import (
@@ -158,7 +158,7 @@ def guide_of(
     if asked == SELF and isinstance(pipe.model, torch.nn.Module):
         return self_reading(pipe, config.template)
     check_meta(asked, pipe.name)
-    if not texts and asked != SELF and judged_by(asked) is None:
+    if not texts and reads_texts(asked):
         raise InvalidInput(
             f"meta_model: {asked!r} reads the judgements' texts, and none are kept; leave out --no-text, or give "
             "--rule sum for a vote without it"
@@ -215,17 +215,15 @@ def rated(
     return name
 
 
-def rated_by(
-    loaded: Mapping[str, Loaded], folder: Path, settings: str | None, meta_model: str | None
-) -> tuple[str | None, bool]:
-    """(whose ratings a store is read with, whether they guide the vote where no rule is named).
-
-    They do where that meta RM was asked for, or is the only one there and has rated all that is reported on.
-    """
+def rater_in(folder: Path, meta_model: str | None = None) -> str | None:
+    """Whose ratings a store is read with: the meta RM asked for, else the only one there."""
     there = raters(folder)
-    name = chosen_rater(folder, meta_model or (there[0] if len(there) == 1 else None))
-    part = Part(chosen_settings(folder, settings), _requests(loaded))
-    return name, bool(meta_model) or (name is not None and not todo(folder, name, part)[0])
+    return chosen_rater(folder, meta_model or (there[0] if len(there) == 1 else None))
+
+
+def all_rated(loaded: Mapping[str, Loaded], folder: Path, settings: str | None, rater: str) -> bool:
+    """Whether a meta RM has rated all that is reported on."""
+    return not todo(folder, rater, Part(chosen_settings(folder, settings), _requests(loaded)))[0]
 
 
 def _requests(loaded: Mapping[str, Loaded]) -> dict[str, Request]:
