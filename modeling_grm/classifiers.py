@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 
-from .loading import adapter_base
+from .adapters_grm import adapter_base
 from .meta_rm_grm import EAGER
 from .types_grm import InvalidInput
 

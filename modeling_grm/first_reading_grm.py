@@ -21,9 +21,10 @@ from typing import Any
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
+from .adapters_grm import adapter_base
 from .configuration_grm import GRMConfig
 from .generation_grm import context_length, encode
-from .meta_rm_grm import Unrated, adapter_base, meta_rm_of
+from .meta_rm_grm import Unrated, meta_rm_of
 from .prompts_grm import TEMPLATES, find_template, render
 from .types_grm import Critique, InvalidInput, Outcome, Request
 

@@ -16,8 +16,9 @@ from typing import Any
 
 import torch
 from transformers import AutoConfig, AutoTokenizer, pipeline
-from transformers.utils import cached_file, find_adapter_config_file, logging
+from transformers.utils import cached_file, logging
 
+from .adapters_grm import adapter_base, adapter_task
 from .embedded import embedded_judge
 from .first_reading_grm import SELF, FirstReading, check_closing, judged_by
 from .generation_grm import check_tokenizer, context_length
@@ -30,23 +31,6 @@ DTYPES = ("float32", "bfloat16", "float16")
 
 
 ADAPTER_SETTINGS = "grm.json"  # where an adapter, which has no config.json, keeps the judge's settings
-
-
-def adapter_base(name: str) -> str | None:
-    """What a LoRA adapter stands on: its configuration and tokenizer are those of its base; None for no adapter."""
-    found = _adapter_config(name)
-    return None if found is None else str(found["base_model_name_or_path"])
-
-
-def adapter_task(name: str) -> str | None:
-    """What a LoRA adapter is for, in PEFT's words; None for no adapter, or one that does not say."""
-    found = _adapter_config(name)
-    return None if found is None else found.get("task_type")
-
-
-def _adapter_config(name: str) -> dict[str, Any] | None:
-    found = None if (Path(name) / "config.json").is_file() else find_adapter_config_file(name)
-    return dict(json.loads(Path(found).read_text(encoding="utf-8"))) if found else None
 
 
 def _adapter_settings(name: str) -> dict[str, Any] | None:

@@ -24,8 +24,9 @@ from typing import Any
 
 import torch
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer, DynamicCache
-from transformers.utils import cached_file, find_adapter_config_file
+from transformers.utils import cached_file
 
+from .adapters_grm import adapter_base, adapter_task
 from .decoding_grm import cache_argument
 from .generation_grm import context_length
 from .judged_grm import ADAPTER_FILE, KEY, check_about, check_template, encode_judged, judged_messages, shortest
@@ -269,13 +270,6 @@ class MetaRM:
         return self._read(ids, torch.cat([mask.new_ones(len(rows), shared), mask], dim=1), cache)
 
 
-def adapter_base(name: str) -> str | None:
-    """What an adapter stands on; None where the name is no adapter's."""
-    found = find_adapter_config_file(name)
-    stored = {} if found is None else json.loads(Path(found).read_text(encoding="utf-8"))
-    return None if found is None else str(stored["base_model_name_or_path"])
-
-
 def meta_rm_of(name: str | Path, grm: Any = None, **options: Any) -> MetaRM:
     """A meta RM by name: on the GRM's own backbone where it is an adapter of the same base, else a model of its own.
 
@@ -314,7 +308,7 @@ def described(name: str) -> tuple[Any, dict[str, Any]]:
 
 def _check_task(name: str) -> None:
     """Refuse another model's adapter: its base would be loaded with a head that nobody trained."""
-    found = json.loads(Path(str(find_adapter_config_file(name))).read_text(encoding="utf-8")).get("task_type")
+    found = adapter_task(name)
     if found not in (None, "SEQ_CLS"):
         raise InvalidInput(f"meta_model: {name!r} is an adapter for {found}, no sequence classifier's (SEQ_CLS)")
 

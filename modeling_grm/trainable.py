@@ -18,11 +18,12 @@ from typing import Any
 
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
+from .adapters_grm import adapter_base
 from .configuration_grm import GRMConfig
 from .embedded import embedded_judge
 from .generation_grm import check_tokenizer, context_length
 from .known_grm import KNOWN, settings_of
-from .loading import ADAPTER_SETTINGS, adapter_base, configured
+from .loading import ADAPTER_SETTINGS, configured
 from .meta_rm_grm import EAGER
 from .toys import TOY, toy_folder
 from .types_grm import InvalidInput

@@ -31,6 +31,7 @@ PORTABLE = {
     "stopping_grm": 2,
     "confidence_grm": 2,
     "known_grm": 2,
+    "adapters_grm": 3,
     "slots_grm": 3,
     "decoding_grm": 3,
     "scoring_grm": 3,

@@ -13,8 +13,9 @@ from typing import Any
 
 from transformers import AutoTokenizer
 
+from ..adapters_grm import adapter_base
 from ..generation_grm import context_length
-from ..meta_rm_grm import MetaRM, adapter_base, described, in_batches, last_real
+from ..meta_rm_grm import MetaRM, described, in_batches, last_real
 from ..types_grm import InvalidInput
 from .vllm import import_vllm
 
