@@ -1,6 +1,6 @@
 """The voting rules of `rules_grm` over whole arrays of samples.
 
-    ballots(group, "majority") -> Ballots(votes [items, K, n], able [items, K], rank None)
+    ballots(group, "majority") -> Ballots(votes [items, K, n], weight [items, K], able [items, K], rank None)
 
 One numpy line for each part of a rule, which says for all samples what the pure function says for one; a test holds the
 two together. Knows nothing about subsets, labels or files.
@@ -24,11 +24,13 @@ class Ballots:
 
     Attributes:
         votes: [I, K, n] weighted ballots in the rule's whole unit; 0 from a sample that cannot vote.
-        able: [I, K] the sample is OK and can vote under the rule.
+        weight: [I, K] how much its ballot counts; 0 of a sample that cannot vote.
+    able: [I, K] the sample is OK and can vote under the rule.
         rank: [I, K] where only the highest vote; -inf for a sample that cannot.
     """
 
     votes: Ints
+    weight: Ints
     able: Bools
     rank: Floats | None
 
@@ -47,8 +49,9 @@ def ballots(group: Group, name: str) -> Ballots:
     if rank is not None:
         able &= ~np.isnan(rank)
         rank = np.where(able, rank, -np.inf)
+    weight = np.where(able, weight, 0)
     weighted = np.where(able[..., None], votes, 0).astype(np.int64) * weight[..., None]
-    return Ballots(weighted, able, rank)
+    return Ballots(weighted, weight, able, rank)
 
 
 class _Parts(NamedTuple):

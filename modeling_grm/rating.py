@@ -226,7 +226,9 @@ def rate(
         str,
         typer.Option(help="Hub id or folder of a meta RM, or of a judge that reads for itself; self: the embedded."),
     ],
-    batch_size: Annotated[int, typer.Option(help="Judgements read at once.")] = 8,
+    batch_size: Annotated[
+        int, typer.Option(help="Judgements that a meta RM reads at once; a judge reads one prompt.")
+    ] = 8,
     dtype: Dtype = None,
     limit: Annotated[int | None, typer.Option(help="Rate at most that many judgements.")] = None,
     as_json: Json = False,

@@ -155,6 +155,7 @@ def test_the_arrays_say_what_the_functions_say(name: str, n: int, k: int, seed: 
         rank = rule.rank(critique) if rule.rank else 0.0
         able = critique.outcome is Outcome.OK and None not in (ballot, weight, rank)
         assert found.able[0, at] == able
+        assert found.weight[0, at] == (weight if able else 0)
         assert found.votes[0, at].tolist() == ([weight * vote for vote in ballot] if able else [0] * n)
         if found.rank is not None:
             assert found.rank[0, at] == (rank if able else -np.inf)

@@ -111,6 +111,8 @@ def test_stages_are_told_apart_by_pool(stages: ModuleType, stores: dict[str, Pat
     assert said["gains"]["after: Voting@4 - shortest"]["human"]["a"] == said["baselines"]["shortest"]["human"]["value"]
     assert not any("meta" in name or "greedy" in name for name in said["gains"])
     assert said["baselines"]["shortest"]["all"]["items"] == sum(len(row["responses"]) > 1 for row in measured_rows())
+    lots = [1 / max(2, len(row["responses"])) for row in measured_rows()]
+    assert said["baselines"]["chance"]["all"]["value"] == pytest.approx(sum(lots) / 40)
 
 
 def test_sampling_is_compared_with_greedy(stages: ModuleType, stores: dict[str, Path]) -> None:
@@ -126,6 +128,17 @@ def test_a_perfect_judge_is_right_about_single_responses_too(stages: ModuleType,
         run(tmp_path / str(right), asked, Judge(right))  # type: ignore[arg-type]
         found = stages.Measured(measured_rows(), {"one": tmp_path / str(right)})
         assert set(found.credits("one", 4).values()) == {right}
+
+
+def test_a_single_response_is_weighed_as_its_rule_weighs(stages: ModuleType, stores: dict[str, Path]) -> None:
+    rate_by_answers(stores["before"])
+    found = stages.Measured(measured_rows(), {"before": stores["before"]})
+    alone = {key for key, row in found.rows.items() if len(row["labels"]) == 1}
+    right = {
+        rule: [found.credits("before", 4, rule)[key] for key in alone] for rule in ("sum", "majority", "meta_soft")
+    }
+    assert right["majority"] == right["sum"], "a single response's ballot is its score"
+    assert np.mean(right["meta_soft"]) > np.mean(right["sum"])
 
 
 class First:
@@ -192,10 +205,10 @@ def test_what_was_made_to_be_readable_is_told_apart(stages: ModuleType, tmp_path
 
 def test_a_report_has_the_last_stage_alone(stages: ModuleType, stores: dict[str, Path]) -> None:
     said = stages.report(stages.figures(stages.Measured(measured_rows(), stores), {"shortest": make("shortest")}))
-    assert (said["stage"], said["k"], said["temperature"]) == ("after", 4, 0.5)
+    assert (said["stage"], said["k"], said["samples"], said["temperature"]) == ("after", 4, 4, 0.5)
     assert set(said["judge"]["all"]) == {"voting@1", "voting@4"}
     assert set(said["baselines"]["shortest"]) == {"all", *POOLS}
-    assert set(said["gains"]) == {"Voting@4 - Voting@1", "Voting@4 - shortest"}
+    assert set(said["gains"]) == {"Voting@4 - Voting@1", "Voting@4 - shortest", "Voting@4 - chance"}
     assert found_in(said, "report").figures[0].name == "judge: all: voting@1"
     shown = stages.summary(said)
     assert shown.splitlines()[2].startswith("| **all** | 40 |")
@@ -228,6 +241,23 @@ def test_a_guided_vote_stands_beside_the_plain_one(stages: ModuleType, stores: d
     assert head == "|  | rows | one judgement | vote of 4 | of the 2 trusted most |"
     assert first.count(" - ") == 2
     assert "before: meta_topk@4" not in str(said), "only the last stage's are compared"
+
+
+def test_of_more_samples_the_votes_of_eight_are_shown_in_full(stages: ModuleType, tmp_path: Path) -> None:
+    asked = [Request(row["conversation"], row["responses"]) for row in measured_rows()]
+    run(tmp_path / "many", asked, Judge(0.7), GRMConfig(k=16))  # type: ignore[arg-type]
+    rate_by_answers(tmp_path / "many")
+    figures = stages.figures(stages.Measured(measured_rows(), {"many": tmp_path / "many"}), {"first": make("first")})
+    said = stages.report(figures)
+    assert (said["k"], said["samples"]) == (8, 16)
+    assert set(said["judge"]["all"]) == {"voting@1", "voting@8", "meta_topk@8"}
+    assert {name.partition(" ")[0] for name in said["gains"]} == {"Voting@8", "meta_topk@8"}
+    assert {f"many: {rule}@16 - Voting@1" for rule in ("Voting", "meta_topk", "meta_soft")} <= set(figures["gains"])
+    by_k = [said["scaling"]["all"][f"voting@{k}"]["value"] for k in (1, 2, 4, 8, 16)]
+    assert by_k == sorted(by_k)
+    head, _, first, *_ = stages.summary(said).split("\n\n")[2].splitlines()
+    assert head.startswith("|  | k = 1 | k = 2 | k = 4 | k = 8 | k = 16 | guided, k = 2 |")
+    assert first.startswith(f"| all | {by_k[0]:.2f} | {by_k[1]:.2f} |")
 
 
 def test_the_best_of_equals_is_the_earlier_one(stages: ModuleType) -> None:

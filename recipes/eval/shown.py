@@ -11,9 +11,18 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 GREEDY = "greedy"
+CHANCE = "chance"
+"""Lots, the one baseline that answers on single responses too."""
 GUIDED = "meta_topk"
 """The rule by which a meta RM guides a vote."""
 POOLS = ("all", "contrast", "verifiable", "human")
+K = 8
+"""Judgements of a vote that is shown in full: the judge's own default, where more of them are stored."""
+
+
+def shown_k(samples: int) -> int:
+    """Of how many of an item's samples the votes are that are shown in full."""
+    return min(K, samples)
 
 
 def table(said: Mapping[str, Any], wanted: Callable[[str], bool] = lambda part: True) -> str:
@@ -22,7 +31,7 @@ def table(said: Mapping[str, Any], wanted: Callable[[str], bool] = lambda part: 
     parts = [part for part in next(iter(stages.values()))["parts"] if wanted(part)]
     rows = []
     for name, stage in stages.items():
-        for vote in _votes(stage, stage["parts"]["all"]):
+        for vote in stage["parts"]["all"]:
             cells = [_cell(stage["parts"][part][vote]) for part in parts]
             rows.append([name, f"{stage['readable']:.3f}", f"{stage['unaided']:.3f}", vote, *cells])
     rows += [[name, "", "", "", *(_cell(found[part]) for part in parts)] for name, found in said["baselines"].items()]
@@ -34,36 +43,36 @@ def table(said: Mapping[str, Any], wanted: Callable[[str], bool] = lambda part: 
 def report(said: Mapping[str, Any]) -> dict[str, Any]:
     """The last stage alone: one judgement and the whole vote, what it gains over one and over the baselines."""
     name, stage = next((name, stage) for name, stage in reversed(said["stages"].items()) if name != GREEDY)
-    k = stage["k"]
-    parts = {part: {vote: votes[vote] for vote in _votes(stage, votes)} for part, votes in stage["parts"].items()}
+    k = shown_k(stage["k"])
+    parts = {part: {vote: votes[vote] for vote in _votes(k, votes)} for part, votes in stage["parts"].items()}
     own = {
         long.removeprefix(f"{name}: "): found for long, found in said["gains"].items() if long.startswith(f"{name}: ")
     }
     wanted = [name for name in own if name.startswith((f"Voting@{k} - ", f"{GUIDED}@{k} - "))]
     gains = {short: {part: own[short][part] for part in POOLS} for short in wanted}
     beside = {judge: {part: found[part] for part in POOLS} for judge, found in said["baselines"].items()}
-    about = {key: stage[key] for key in ("k", "temperature", "readable", "unaided")}
+    about = {key: stage[key] for key in ("temperature", "readable", "unaided")}
     return {
-        "stage": name, "rows": said["rows"], **about, "judge": parts, "baselines": beside, "gains": gains,
-        "position": stage["position"], "flips": stage["flips"],
+        "stage": name, "rows": said["rows"], "k": k, "samples": stage["k"], **about, "judge": parts,
+        "scaling": {part: stage["parts"][part] for part in POOLS} if stage["k"] > k else {}, "baselines": beside,
+        "gains": gains, "position": stage["position"], "flips": stage["flips"],
     }  # fmt: skip
 
 
-def _votes(stage: Mapping[str, Any], there: Mapping[str, Any]) -> list[str]:
-    """One judgement, the whole vote, and that of the judgements that a meta RM chose where there is one."""
-    k = stage["k"]
+def _votes(k: int, there: Mapping[str, Any]) -> list[str]:
+    """One judgement, the vote of k, and that of the judgements that a meta RM chose where there is one."""
     return [vote for vote in dict.fromkeys(("voting@1", f"voting@{k}", f"{GUIDED}@{k}")) if vote in there]
 
 
 def summary(found: Mapping[str, Any]) -> str:
     """A report as Markdown: accuracy by part, gains, and what the order of two responses does."""
-    k, others, rows = found["k"], list(found["baselines"]), []
+    k, others, rows = found["k"], [name for name in found["baselines"] if name != CHANCE], []
     names = {
         "voting@1": "one judgement",
         f"voting@{k}": f"vote of {k}",
         f"{GUIDED}@{k}": f"of the {k // 2} trusted most",
     }
-    first, *votes = _votes(found, found["judge"]["all"])
+    first, *votes = _votes(k, found["judge"]["all"])
     for part, figures in found["judge"].items():
         if "near in length" not in part:
             cells = [f"{_two(figures[vote])} ({_ends(figures[vote])})" for vote in votes]
@@ -75,10 +84,20 @@ def summary(found: Mapping[str, Any]) -> str:
         (
             _markdown(head, rows),
             _markdown(["lists only", "lists", f"vote of {k}", *others], lists),
+            *_scaling(found["scaling"]),
             _gains(found["gains"], POOLS),
             _order(found),
         )
     )
+
+
+def _scaling(votes: Mapping[str, Any]) -> list[str]:
+    """Accuracy by how many judgements vote, of all and of the half that a meta RM trusts most."""
+    if not votes:
+        return []
+    names = list(votes["all"])
+    head = [name.replace("voting@", "k = ").replace(f"{GUIDED}@", "guided, k = ") for name in names]
+    return [_markdown(["", *head], [[pool, *(_two(votes[pool][name]) for name in names)] for pool in POOLS])]
 
 
 def _lists(found: Mapping[str, Any], part: str) -> list[str]:
@@ -86,7 +105,7 @@ def _lists(found: Mapping[str, Any], part: str) -> list[str]:
     beside = found["baselines"]
     gain = found["gains"][f"Voting@{found['k']} - {next(iter(beside))}"][part]
     cells = [str(gain["items"]), f"{gain['b']:.2f}"] if gain else ["0", "-"]
-    return [part, *cells, *(_two(parts[part]) for parts in beside.values())]
+    return [part, *cells, *(_two(parts[part]) for name, parts in beside.items() if name != CHANCE)]
 
 
 def _order(found: Mapping[str, Any]) -> str:

@@ -6,7 +6,8 @@
 
 The stores come in the order of the stages. Voting@1 is the mean over all samples of an item, Voting@k over subsets of
 them. Of several responses a tie of m for the best counts 1/m; a single response is judged right where a score of 7 or
-more meets a good one, or less a bad one. No answer is wrong. Without texts a store does as well.
+more meets a good one, or less a bad one. No answer is wrong. Without texts a store does as well. Of more than 8 samples
+an item, what a vote of 8 gains is told beside what all of them do.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from shown import GREEDY, GUIDED, report, summary, table
+from shown import CHANCE, GREEDY, GUIDED, report, shown_k, summary, table
 
 from modeling_grm.ballots import ballots
 from modeling_grm.baselines import Baseline, make
@@ -53,14 +54,16 @@ def is_good(label: float) -> bool:
 
 
 def single_credits(groups: Sequence[Group], k: int, labels: Mapping[str, float], rule: str) -> dict[str, float]:
-    """Each item of one response: how often the mean of those of k of its samples that vote is on the right side."""
+    """Each item of one response: how often the mean ballot of k of its samples is on the right side."""
     found: dict[str, float] = {}
+    unit = find_rule(rule).unit
     for group in groups:
         picked, box = subsets(k, group.k, 1), ballots(group, rule)
         able = box.able[:, picked]
         if box.rank is not None:
             able &= among_best(np.where(able, box.rank[:, picked], -np.inf), default_k_meta(k))
-        means = (box.votes[:, picked, 0] * able).sum(-1) / np.maximum(able.sum(-1), 1)
+        weight = np.maximum((box.weight[:, picked] * able).sum(-1), 1)
+        means = (box.votes[:, picked, 0] * able).sum(-1) / (weight * unit)
         good = np.array([is_good(labels[item]) for item in group.items])[:, None]
         right = (able.sum(-1) > 0) & ((means >= GOOD_FROM) == good)
         found |= dict(zip(group.items, right.mean(-1).tolist(), strict=True))
@@ -125,10 +128,10 @@ class Measured:
         return min(self.runs[stage].counts)
 
     def credits(self, stage: str, k: int, rule: str = "sum") -> dict[str, float]:
-        """Each row's credit; those of one response only where samples count the same or not at all."""
+        """Each row's credit under a rule."""
         runs = self._runs(stage, self.rows)
         found = item_credits(runs, k, rule)
-        singles = [group for group in runs.groups if group.n == 1 and find_rule(rule).sums_scores]
+        singles = [group for group in runs.groups if group.n == 1]
         return {**found, **single_credits(singles, k, self.singles, rule)}
 
     def rated(self, stage: str) -> bool:
@@ -166,6 +169,10 @@ class Measured:
         lengths = [len(text.split()) for text in self.rows[key]["responses"]]
         return len(lengths) > 1 and (max(lengths) - min(lengths)) < NEAR * max(lengths)
 
+    def chance(self) -> dict[str, float]:
+        """Each row's credit by a judge that draws lots: which of n is best, or whether a single one is good."""
+        return {key: 1 / max(2, len(row["labels"])) for key, row in self.rows.items()}
+
     def baseline(self, judge: Baseline) -> dict[str, float]:
         """Each row's credit by a judge that is no generative one; of single responses it says nothing."""
         asked = {key: row for key, row in self.rows.items() if len(row["labels"]) > 1}
@@ -187,29 +194,35 @@ def gains_of(found: Measured, baselines: Mapping[str, Credits]) -> dict[str, tup
     """What is compared: name -> (before, after)."""
     once = {stage: found.credits(stage, 1) for stage in found.runs}
     pairs = {f"{b} - {a}, Voting@1": (once[a], once[b]) for a, b in pairwise(found.stages)}
-    last, k = found.stages[-1], found.k(found.stages[-1])
+    last = found.stages[-1]
     if GREEDY in once:
         pairs[f"{last}: Voting@1 - {GREEDY}"] = (once[GREEDY], once[last])
-    if k > 1:
-        vote = found.credits(last, k)
-        pairs[f"{last}: Voting@{k} - Voting@1"] = (once[last], vote)
-        pairs |= {f"{last}: Voting@{k} - {name}": (credits, vote) for name, credits in baselines.items()}
-        guided = {rule: found.credits(last, k, rule) for rule in META_RULES if found.rated(last)}
-        for rule, credits in guided.items():
-            pairs |= {
-                f"{last}: {rule}@{k} - Voting@{k}": (vote, credits),
-                f"{last}: {rule}@{k} - Voting@1": (once[last], credits),
-            }
-        if guided:
-            beside = {**{f"{rule}@{k}": guided[rule] for rule in CONTROLS}, **baselines}
-            pairs |= {f"{last}: {GUIDED}@{k} - {name}": (credits, guided[GUIDED]) for name, credits in beside.items()}
+    for k in sorted({shown_k(found.k(last)), found.k(last)} - {1}):
+        votes = gains_of_votes(found, last, k, once[last], baselines)
+        pairs |= {f"{last}: {name}": both for name, both in votes.items()}
+    return pairs
+
+
+def gains_of_votes(
+    found: Measured, stage: str, k: int, once: Credits, baselines: Mapping[str, Credits]
+) -> dict[str, tuple[Credits, Credits]]:
+    """What votes of k gain over one judgement, and guided ones over these, their controls and others."""
+    vote = found.credits(stage, k)
+    pairs = {f"Voting@{k} - Voting@1": (once, vote)}
+    pairs |= {f"Voting@{k} - {name}": (credits, vote) for name, credits in baselines.items()}
+    guided = {rule: found.credits(stage, k, rule) for rule in META_RULES if found.rated(stage)}
+    for rule, credits in guided.items():
+        pairs |= {f"{rule}@{k} - Voting@{k}": (vote, credits), f"{rule}@{k} - Voting@1": (once, credits)}
+    if guided:
+        beside = {**{f"{rule}@{k}": guided[rule] for rule in CONTROLS}, **baselines}
+        pairs |= {f"{GUIDED}@{k} - {name}": (credits, guided[GUIDED]) for name, credits in beside.items()}
     return pairs
 
 
 def figures(found: Measured, baselines: Mapping[str, Baseline]) -> dict[str, Any]:
     """Everything, as plain JSON."""
     parts = found.parts()
-    others = {name: found.baseline(judge) for name, judge in baselines.items()}
+    others = {**{name: found.baseline(judge) for name, judge in baselines.items()}, CHANCE: found.chance()}
     stages = {stage: _stage(found, stage, parts) for stage in found.runs}
     gains = {
         name: {part: _gain(a, b, items) for part, items in parts.items()}
@@ -224,7 +237,7 @@ def _stage(found: Measured, stage: str, parts: Mapping[str, Sequence[str]]) -> d
     ok = np.concatenate([group.ok.ravel() for group in runs.groups])
     ks = [k for k in (1, 2, 4, 8, 16, 32) if k <= most]
     credits = {f"voting@{k}": found.credits(stage, k) for k in ks}
-    credits |= {f"{GUIDED}@{most}": found.credits(stage, most, GUIDED)} if found.rated(stage) else {}
+    credits |= {f"{GUIDED}@{k}": found.credits(stage, k, GUIDED) for k in ks if k > 1 and found.rated(stage)}
     votes = {part: {name: share(one, items) for name, one in credits.items()} for part, items in parts.items()}
     pools = sorted({row["pool"] for row in found.rows.values()})
     flips = {pool: (found.position(stage, pool) or {}).get("flip_rate") for pool in pools}
