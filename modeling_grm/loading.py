@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import timeit
-import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from inspect import signature
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoTokenizer, pipeline
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, pipeline
 from transformers.utils import cached_file, logging
 
 from .adapters_grm import adapter_base, adapter_task
@@ -24,7 +23,7 @@ from .first_reading_grm import SELF, FirstReading, check_closing, judged_by
 from .generation_grm import check_tokenizer, context_length
 from .known_grm import origin_of, settings_of
 from .meta_rm_grm import MetaRM, described
-from .pipeline_grm import ADAPTER_ASKED, RewardScoringPipeline, check_kind
+from .pipeline_grm import RewardScoringPipeline, check_kind
 from .types_grm import InvalidInput
 
 DTYPES = ("float32", "bfloat16", "float16")
@@ -89,8 +88,17 @@ def _dtype(name: str | None) -> Any:
 
 
 def _transformers(model: str | None, dtype: str | None = None) -> dict[str, Any]:
-    name, _, tokenizer = _parts(model)
-    return {"model": name, "tokenizer": tokenizer, "dtype": _dtype(dtype)}
+    name, config, tokenizer = _parts(model)
+    usable = _dtype(dtype)
+    made = name if adapter_base(name) is None else _adapted(name, config, usable)
+    return {"model": made, "tokenizer": tokenizer, "dtype": usable}
+
+
+def _adapted(name: str, config: Any, dtype: Any) -> Any:
+    """A LoRA adapter on its base, with the settings that stand beside it: `pipeline()` would read its base's alone."""
+    model = AutoModelForCausalLM.from_pretrained(name, dtype=dtype)
+    model.config.grm = getattr(config, "grm", None)
+    return model
 
 
 def _vllm(model: str | None, dtype: str | None = None) -> dict[str, Any]:
@@ -148,33 +156,28 @@ def load(
     _quiet()
     options = _checked_options(backend, {"base_url": base_url, "concurrency": concurrency, "dtype": dtype})
     task: Any = "reward-scoring"
-    made = ENGINES[backend](model, **options)
+    reads_here = backend == "transformers"
     if isinstance(settings.get("meta_model"), (str, Path)):
-        check_meta(str(settings["meta_model"]), made["model"], settings.get("template"))
-    adapter = model if model and backend == "transformers" and adapter_base(model) else None
-    own = _adapter_settings(adapter) if adapter else None
-    with warnings.catch_warnings():
-        if own is not None:
-            warnings.filterwarnings("ignore", message=ADAPTER_ASKED)
-        pipe = pipeline(task, pipeline_class=RewardScoringPipeline, **made, **settings)
-    pipe.grm = settings_of(str(model), own) if own is not None else pipe.grm
-    pipe.adapter = adapter
+        judge = (model or str(embedded_judge())) if reads_here else None
+        check_meta(str(settings["meta_model"]), judge, settings.get("template"))
+    pipe = pipeline(task, pipeline_class=RewardScoringPipeline, **ENGINES[backend](model, **options), **settings)
+    pipe.adapter = model if model and reads_here and adapter_base(model) else None
     return pipe
 
 
-def check_meta(asked: str, judge: Any, template: str | None = None) -> None:
+def check_meta(asked: str, judge: str | None, template: str | None = None) -> None:
     """Refuse a meta RM before any weights are read.
 
     Args:
         asked: by name; "self" is the judge.
-        judge: its name; an engine, whose "self" the pipeline itself refuses, is not looked at.
+        judge: its name; None for one on an engine, whose "self" the pipeline itself refuses.
         template: of the call; the judge's own if None.
 
     Raises:
         InvalidInput: there is no such model, or it cannot rate.
     """
     if asked == SELF:
-        if isinstance(judge, str):
+        if judge is not None:
             try:
                 own = settings_of(judge, getattr(configured(judge)[1], "grm", None))
             except (OSError, ValueError, KeyError) as error:

@@ -214,6 +214,15 @@ def test_an_adapter_reads_as_itself_and_not_as_its_base(tmp_path: Path) -> None:
     assert (result["model"], result["meta"]["model"]) == (name, "self")
 
 
+def test_an_adapter_is_its_own_meta_rm_where_its_base_s_template_closes_no_response(tmp_path: Path) -> None:
+    tiny_adapter(tmp_path / "judge", save_tiny(tmp_path / "base", {"template": "compact"}), "CAUSAL_LM", 0)
+    (tmp_path / "judge" / "grm.json").write_text(json.dumps({"template": TEMPLATE}))
+    result = load(str(tmp_path / "judge"), dtype="float32", meta_model="self")(
+        "Why?", ["a", "b"], k=2, max_new_tokens=30
+    )
+    assert result["meta"]["model"] == "self"
+
+
 def test_an_adapter_without_settings_reads_by_its_bases_or_not_at_all(tmp_path: Path) -> None:
     tiny_adapter(tmp_path / "tuned", save_tiny(tmp_path / "known", {"template": TEMPLATE}), "CAUSAL_LM", 0)
     assert load_rater(str(tmp_path / "tuned"), dtype="float32").template == TEMPLATE
