@@ -190,6 +190,42 @@ def test_the_command_prints_tables(
     assert json.loads((tmp_path / "said.json").read_text())["rows"] == 40
 
 
+def test_rows_of_another_file_are_left_out_and_ties_told(
+    stages: ModuleType, stores: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The unreadable and the ties of what is left out do not count either."""
+
+    class Torn(Judge):
+        """Says nothing of the rows below 10, and cannot tell best from second in those from 30."""
+
+        def __call__(self, prompts: Iterable[Prompt]) -> Iterator[tuple[int, Completion]]:
+            asked = list(prompts)
+            for index, completion in super().__call__(asked):
+                at = int(str(asked[index].messages).partition("Question ")[2].partition("?")[0])
+                text = "Scores: \\boxed{5, 5, 5}".replace(", 5" * (3 - len(asked[index].order)), "", 1)
+                yield index, replace(completion, text="" if at < 10 else text if at >= 30 else completion.text)
+
+    every, out = measured_rows(), tmp_path / "said.json"
+    run(tmp_path / "torn", [Request(row["conversation"], row["responses"]) for row in every], Torn(0.8))  # type: ignore[arg-type]
+    for name, rows in (("all", every), ("first", every[:10]), ("below-30", every[:30])):
+        write_rows(tmp_path / f"{name}.jsonl.gz", rows)
+    said = {}
+    for without in ("first", "below-30"):
+        command = [str(tmp_path / "all.jsonl.gz"), f"torn={tmp_path / 'torn'}", "--without"]
+        monkeypatch.setattr(
+            sys, "argv", ["stages.py", *command, str(tmp_path / f"{without}.jsonl.gz"), "--out", str(out)]
+        )
+        stages.main()
+        said[without] = json.loads(out.read_text())
+    assert [one["rows"] for one in said.values()] == [30, 10]
+    assert [one["stages"]["torn"]["readable"] for one in said.values()] == [1, 1]
+    assert [one["stages"]["torn"]["unaided"] for one in said.values()] == [1, 1]
+    lists = sum(len(row["responses"]) > 1 for row in every[10:])
+    tied = sum(len(row["responses"]) > 1 for row in every[30:])
+    assert said["first"]["stages"]["torn"]["ties"]["all"]["value"] == pytest.approx(tied / lists)
+    assert said["below-30"]["stages"]["torn"]["ties"]["all"]["value"] == 1
+
+
 def test_what_was_made_to_be_readable_is_told_apart(stages: ModuleType, tmp_path: Path) -> None:
     class Made(Judge):
         """Half of its judgements end with a scores line that they were made to write."""

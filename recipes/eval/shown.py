@@ -34,6 +34,7 @@ def table(said: Mapping[str, Any], wanted: Callable[[str], bool] = lambda part: 
         for vote in stage["parts"]["all"]:
             cells = [_cell(stage["parts"][part][vote]) for part in parts]
             rows.append([name, f"{stage['readable']:.3f}", f"{stage['unaided']:.3f}", vote, *cells])
+        rows.append([name, "", "", "ties", *(_cell(stage["ties"][part]) for part in parts)])
     rows += [[name, "", "", "", *(_cell(found[part]) for part in parts)] for name, found in said["baselines"].items()]
     return "\n\n".join(
         (_markdown(["stage", "readable", "unaided", "vote", *parts], rows), _gains(said["gains"], parts))

@@ -3,18 +3,20 @@
     grm score rows.jsonl.gz --model CHECKPOINT --k 8 --temperature 0.5 --rule sum --store runs/stages/rft  (each)
     python recipes/eval/stages.py rows.jsonl.gz base=runs/stages/base rft=runs/stages/rft --scalar runs/scalar
     python recipes/eval/stages.py rows.jsonl.gz rft=runs/stages/rft --report recipes/eval/report.json
+    python recipes/eval/stages.py rows1500.jsonl.gz rft=runs/stages/rft --without rows400.jsonl.gz
 
 The stores come in the order of the stages. Voting@1 is the mean over all samples of an item, Voting@k over subsets of
 them. Of several responses a tie of m for the best counts 1/m; a single response is judged right where a score of 7 or
-more meets a good one, or less a bad one. No answer is wrong. Without texts a store does as well. Of more than 8 samples
-an item, what a vote of 8 gains is told beside what all of them do.
+more meets a good one, or less a bad one. No answer is wrong; `ties` is the share of the readable judgements of several
+responses that find no single best. Without texts a store does as well. Of more than 8 samples an item, what a vote of
+8 gains is told beside what all of them do.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -46,6 +48,7 @@ NEAR = 0.1
 """Responses whose lengths in words differ by less than this share of the longer one."""
 CONTROLS = ("random_topk", "length_topk")
 META_RULES = (GUIDED, "meta_soft", *CONTROLS)
+WRITTEN = ("item", "outcome", "constrained")
 
 
 def is_good(label: float) -> bool:
@@ -76,6 +79,11 @@ def among_best(ranks: np.ndarray, most: int) -> np.ndarray:
     return np.argsort(order, axis=-1) < most
 
 
+def item_of(row: Mapping[str, Any]) -> str:
+    """The hash of its texts, under which a store has it."""
+    return item_hash(Request(row["conversation"], row["responses"]))
+
+
 def temperature(store: Path) -> float:
     """At which its samples were drawn.
 
@@ -88,15 +96,37 @@ def temperature(store: Path) -> float:
     return found[0]
 
 
-def unaided(store: Path) -> float:
-    """The share of the judgements that could be read as they were written, with no scores line that they were made to
-    write."""
+def unaided(batches: Iterable[Any], items: Container[str]) -> float:
+    """The share of these items' judgements that could be read as they were written, with no scores line that they were
+    made to write."""
     free = [
         outcome == "ok" and not made_to
-        for batch in read(store, ("outcome", "constrained"))
-        for outcome, made_to in zip(batch["outcome"].to_pylist(), batch["constrained"].to_pylist(), strict=True)
+        for batch in batches
+        for item, outcome, made_to in zip(*(batch[name].to_pylist() for name in WRITTEN), strict=True)
+        if item in items
     ]
     return sum(free) / len(free)
+
+
+def only(runs: Runs, items: Container[str]) -> Runs:
+    """The samples of these items."""
+    found = (group.pick(np.array([item in items for item in group.items], dtype=bool)) for group in runs.groups)
+    return Runs(tuple(group for group in found if len(group.items)))
+
+
+def ties(runs: Runs) -> dict[str, float]:
+    """Each item of several responses: the share of its readable judgements that find no single best."""
+    found: dict[str, float] = {}
+    for group in runs.groups:
+        best = (group.scores == group.scores.max(-1, keepdims=True)).sum(-1) > 1
+        counts = group.ok.sum(-1)
+        shares = (best & group.ok).sum(-1) / np.maximum(counts, 1)
+        found |= (
+            {item: float(one) for item, one, n in zip(group.items, shares, counts, strict=True) if n}
+            if group.n > 1
+            else {}
+        )
+    return found
 
 
 class Measured:
@@ -111,17 +141,20 @@ class Measured:
     def __init__(
         self, rows: Sequence[Mapping[str, Any]], stores: Mapping[str, Path], greedy: Path | None = None
     ) -> None:
-        self.rows = {item_hash(Request(row["conversation"], row["responses"])): row for row in rows}
+        self.rows = {item_of(row): row for row in rows}
         self.stages = tuple(stores)
         every = {**stores, **({GREEDY: greedy} if greedy else {})}
-        self.runs = {name: load_runs(read(store, COLUMNS)) for name, store in every.items()}
         self.temperatures = {name: temperature(store) for name, store in every.items()}
-        self.unaided = {name: unaided(store) for name, store in every.items()}
         self.singles = {key: row["labels"][0] for key, row in self.rows.items() if len(row["labels"]) == 1}
-        for name, runs in self.runs.items():
+        self.runs: dict[str, Runs] = {}
+        self.unaided: dict[str, float] = {}
+        for name, store in every.items():
+            batches = list(read(store, (*COLUMNS, "constrained")))
+            runs = self.runs[name] = only(load_runs(batches), self.rows)
             missing = set(self.rows) - {item for group in runs.groups for item in group.items}
             if missing:
                 raise InvalidInput(f"{name}: {len(missing)} of {len(self.rows)} rows are not in the store; score them")
+            self.unaided[name] = unaided(batches, self.rows)
 
     def k(self, stage: str) -> int:
         """Samples an item."""
@@ -129,7 +162,7 @@ class Measured:
 
     def credits(self, stage: str, k: int, rule: str = "sum") -> dict[str, float]:
         """Each row's credit under a rule."""
-        runs = self._runs(stage, self.rows)
+        runs = self.runs[stage]
         found = item_credits(runs, k, rule)
         singles = [group for group in runs.groups if group.n == 1]
         return {**found, **single_credits(singles, k, self.singles, rule)}
@@ -141,15 +174,7 @@ class Measured:
     def position(self, stage: str, pool: str = "") -> dict[str, Any] | None:
         """What the order of two responses does, in a pool or in all; None where no row has two."""
         pairs = {key for key, row in self.rows.items() if len(row["responses"]) == 2 and pool in ("", row["pool"])}
-        return position_bias(self._runs(stage, pairs))["n"]["2"] if pairs else None
-
-    def _runs(self, stage: str, items: Container[str]) -> Runs:
-        """A stage's samples of some rows."""
-        found = (
-            group.pick(np.array([item in items for item in group.items], dtype=bool))
-            for group in self.runs[stage].groups
-        )
-        return Runs(tuple(group for group in found if len(group.items)))
+        return position_bias(only(self.runs[stage], pairs))["n"]["2"] if pairs else None
 
     def parts(self) -> dict[str, list[str]]:
         """Name -> items: all, each pool, the contrast pool's strengths and defects, sources, near lengths."""
@@ -234,6 +259,7 @@ def figures(found: Measured, baselines: Mapping[str, Baseline]) -> dict[str, Any
 
 def _stage(found: Measured, stage: str, parts: Mapping[str, Sequence[str]]) -> dict[str, Any]:
     runs, most = found.runs[stage], found.k(stage)
+    tied = ties(runs)
     ok = np.concatenate([group.ok.ravel() for group in runs.groups])
     ks = [k for k in (1, 2, 4, 8, 16, 32) if k <= most]
     credits = {f"voting@{k}": found.credits(stage, k) for k in ks}
@@ -247,6 +273,7 @@ def _stage(found: Measured, stage: str, parts: Mapping[str, Sequence[str]]) -> d
         "readable": float(ok.mean()),
         "unaided": found.unaided[stage],
         "parts": votes,
+        "ties": {part: share(tied, items) for part, items in parts.items()},
         "position": found.position(stage),
         "flips": {pool: one for pool, one in flips.items() if one and one["rate"] is not None},
     }
@@ -271,6 +298,7 @@ def main() -> None:
     parser.add_argument("rows", type=Path)
     parser.add_argument("stores", nargs="+", type=named_store, metavar="STAGE=STORE")
     parser.add_argument("--greedy", type=Path, metavar="STORE", help="of the last stage, --k 1 --temperature 0")
+    parser.add_argument("--without", type=Path, metavar="ROWS", help="leave out the rows that stand in this file too")
     parser.add_argument("--scalar", metavar="MODEL", help="a scalar reward model beside them")
     parser.add_argument("--reading", metavar="MODEL", help="a judge's first reading alone, where it writes nothing")
     parser.add_argument("--out", type=Path, default=Path("runs/stages.json"))
@@ -280,7 +308,9 @@ def main() -> None:
     judges |= {"scalar": make("scalar", model=args.scalar)} if args.scalar else {}
     if args.reading:
         judges["first reading"] = make("first-reading", pipe=partial(load, args.reading), settings={})
-    said = figures(Measured(list(read_records(args.rows)), dict(args.stores), args.greedy), judges)
+    seen = {item_of(row) for row in read_records(args.without)} if args.without else set()
+    rows = [row for row in read_records(args.rows) if item_of(row) not in seen]
+    said = figures(Measured(rows, dict(args.stores), args.greedy), judges)
     args.out.parent.mkdir(parents=True, exist_ok=True)
     args.out.write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
     print(table(said, lambda part: ":" not in part))
